@@ -1,0 +1,33 @@
+"""Classification first, localisation after."""
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from bas_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClsWarmupHook(Hook):
+    """Trains the classification term alone for the first epochs.
+
+    While the classifier knows nothing S_bg / S stays near 1, the area term
+    wins and the map vanishes. On a budget of a few hundred steps BAS
+    therefore needs a classifier first.
+
+    Args:
+        epochs (int): Number of epochs of classification alone.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        if epochs < 0:
+            raise ValueError(f'ClsWarmupHook: `epochs` must be 0 or more, '
+                             f'got {epochs}.')
+        self.epochs = epochs
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Sets ``model.cls_only`` from the epoch, so that a resume is right."""
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        model.cls_only = runner.epoch < self.epochs
+        if runner.epoch == self.epochs > 0:
+            runner.logger.info('Warm-up is over: all terms from here on.')

@@ -1,0 +1,48 @@
+"""Data preprocessor that knows the extra crops of a ten-crop test."""
+import torch
+from mmpretrain.models import ClsDataPreprocessor
+
+from bas_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class WSOLDataPreprocessor(ClsDataPreprocessor):
+    """mmpretrain's preprocessor; normalises ``crops`` as it does ``inputs``.
+
+    ``inputs`` are the views, which localise and are drawn. ``crops``, where
+    the pipeline packs them, are the other crops of each image, which only
+    help to classify it.
+
+    Args:
+        channels_last (bool): Lay the images out channels-last, and with them
+            everything after: the same numbers, faster with depthwise convs
+            on CPU and under AMP on GPU. Defaults to False.
+        **kwargs: Passed to :class:`mmpretrain.models.ClsDataPreprocessor`.
+    """
+
+    def __init__(self, channels_last: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.memory_format = torch.channels_last if channels_last \
+            else torch.contiguous_format
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalises a batch.
+
+        Args:
+            data (dict): ``inputs`` (uint8 ``(3, h, w)`` each), optionally
+                ``crops`` (uint8 ``(n, 3, h, w)`` each) and ``data_samples``.
+            training (bool): Whether batch augmentations apply.
+
+        Returns:
+            dict: ``inputs`` ``(B, 3, h, w)``, ``data_samples`` and, where
+            given, ``crops`` ``(B, n, 3, h, w)``, float.
+        """
+        out = super().forward(data, training)
+        out['inputs'] = out['inputs'].contiguous(
+            memory_format=self.memory_format)
+        if 'crops' in data:
+            crops = [crop for crops in data['crops'] for crop in crops]
+            crops = super().forward(dict(inputs=crops))['inputs']
+            out['crops'] = crops.view(
+                len(out['inputs']), -1, *crops.shape[1:])
+        return out

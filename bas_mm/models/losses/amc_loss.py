@@ -1,0 +1,111 @@
+"""Activation map constraint: the loss of BAS."""
+from typing import Callable, Dict, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.evaluation.metrics import Accuracy
+from torch import nn
+
+from bas_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class AMCLoss(nn.Module):
+    """The four terms of BAS (paper, Sec. 3.2, Eq. 1 to 6).
+
+    ======== ============================================================
+    term     value, mean over the batch
+    ======== ============================================================
+    loss_cls CE(GAP(f2(F)), y)
+    loss_frg ``alpha`` CE(GAP(pool(M_fg) * f2(F)), y)
+    loss_ac  ``beta`` mean over pixels of M_fg
+    loss_bas ``lambda_`` min(S_bg / (S + 1e-8), 1); S is detached
+    ======== ============================================================
+
+    A term whose weight is 0 is not computed; its loss is 0.
+
+    Args:
+        alpha (float): Weight of the foreground region guidance.
+        beta (float): Weight of the area constraint.
+        lambda_ (float): Weight of the background activation suppression.
+        mask (str): What the background map masks before the frozen pass:
+            'feature' (F, the paper) or 'image' (paper, Fig. 7).
+    """
+
+    def __init__(self,
+                 alpha: float = 0.5,
+                 beta: float = 1.0,
+                 lambda_: float = 1.0,
+                 mask: str = 'feature') -> None:
+        super().__init__()
+        for name, weight in (('alpha', alpha), ('beta', beta), ('lambda_',
+                                                                lambda_)):
+            if not weight >= 0:
+                raise ValueError(f'`model.head.loss.{name}` must be 0 or '
+                                 f'more, got {weight}.')
+        if mask not in ('feature', 'image'):
+            raise ValueError("`model.head.loss.mask` must be 'feature' or "
+                             f"'image', got {mask!r}.")
+        self.alpha = alpha
+        self.beta = beta
+        self.lambda_ = lambda_
+        self.mask = mask
+
+    @property
+    def needs_map(self) -> bool:
+        """bool: Whether any term reads the foreground map."""
+        return any((self.alpha, self.beta, self.lambda_))
+
+    def forward(
+        self,
+        logit_map: torch.Tensor,
+        target: torch.Tensor,
+        fg: Optional[torch.Tensor] = None,
+        background: Optional[Callable[[torch.Tensor], torch.Tensor]] = None
+    ) -> Tuple[Dict[str, torch.Tensor], Dict[str, torch.Tensor]]:
+        """Computes the weighted terms.
+
+        Args:
+            logit_map (torch.Tensor): Logit maps, ``(B, C, h, w)``.
+            target (torch.Tensor): Labels, ``(B, )``.
+            fg (torch.Tensor, optional): Foreground map of each image's label,
+                ``(B, 1, H, W)`` in (0, 1). None: classification alone.
+            background (Callable, optional): From the background map ``(B, 1,
+                H, W)`` to the logits ``(B, C)`` that the frozen network gives
+                to the masked input. Only called where ``lambda_`` > 0.
+
+        Returns:
+            tuple[dict, dict]: The four losses, and detached figures for the
+            log: ``acc`` (of the batch, in percent), ``fg_area`` (mean of the
+            map), ``bg_ratio`` (mean of S_bg / S before the cap of 1, over the
+            images with S > 0).
+        """
+        logits = logit_map.mean((2, 3), dtype=torch.float32)
+        zero = logits.new_zeros(())
+        losses = dict(
+            loss_cls=F.cross_entropy(logits, target),
+            loss_frg=zero,
+            loss_ac=zero,
+            loss_bas=zero)
+        stats = dict(acc=Accuracy.calculate(logits.argmax(1), target)[0])
+        if fg is None:
+            return losses, stats
+        stats['fg_area'] = fg.detach().mean()
+        if self.alpha:
+            weight = F.adaptive_avg_pool2d(fg, logit_map.shape[2:])
+            frg = (weight * logit_map).mean((2, 3), dtype=torch.float32)
+            losses['loss_frg'] = self.alpha * F.cross_entropy(frg, target)
+        if self.beta:
+            losses['loss_ac'] = self.beta * fg.mean()
+        if self.lambda_:
+            index = target[:, None]
+            # journal version: ReLU on the scalars; with the ReLU on the
+            # logit map (paper) they are >= 0 already
+            s = logits.detach().gather(1, index).relu()
+            s_bg = background(1 - fg).gather(1, index).relu()
+            ratio = s_bg / (s + 1e-8)
+            losses['loss_bas'] = self.lambda_ * ratio.clamp(max=1).mean()
+            alive = (s > 0).float()
+            stats['bg_ratio'] = (ratio.detach() * alive
+                                 ).sum() / alive.sum().clamp(min=1)
+        return losses, stats

@@ -1,0 +1,3 @@
+from .split_neck import SplitNeck
+
+__all__ = ['SplitNeck']

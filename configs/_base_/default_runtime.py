@@ -1,0 +1,28 @@
+default_scope = 'mmpretrain'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=10),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='VisualizationHook', enable=False),
+    class_check=dict(type='bas_mm.ClassCheckHook'),
+    monitor=dict(type='bas_mm.WSOLMonitorHook'),
+    grid=dict(type='bas_mm.GridHook'))
+
+# of the box that the model gives (`model.head.threshold`)
+val_evaluator = dict(type='bas_mm.WSOLAccuracy')
+test_evaluator = val_evaluator
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+
+visualizer = dict(
+    type='bas_mm.WSOLVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = dict(seed=None, deterministic=False)

@@ -1,0 +1,100 @@
+import logging
+import math
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from torch import nn
+
+from bas_mm.engine import ClassCheckHook, ClsWarmupHook, WSOLMonitorHook
+
+
+class Runner:
+    """The little of a runner that the hooks read."""
+
+    def __init__(self, steps=4, num_classes=5, classes=tuple('abcde')):
+        self.epoch = self.iter = 0
+        self.logger = logging.getLogger('runner')
+        self.message_hub = MessageHub.get_instance(f'hooks{id(self)}')
+        self.model = nn.Module()
+        self.model.head = nn.Module()
+        self.model.head.num_classes = num_classes
+        loader = type('Loader', (), {'__len__': lambda self: steps})()
+        loader.dataset = type('Data', (), dict(metainfo=dict(
+            classes=classes)))()
+        self.train_dataloader = self.val_dataloader = loader
+        self.test_dataloader = loader
+
+
+def run(hook, runner, steps, **stats):
+    for _ in range(steps):
+        runner.message_hub.update_info(
+            'wsol_stats', {k: torch.tensor(float(v))
+                           for k, v in stats.items()},
+            resumed=False)
+        hook.after_train_iter(runner, runner.iter)
+        runner.iter += 1
+
+
+SOUND = dict(acc=50, loss_cls=.5, peak_logit=9, fg_area=.3, bg_ratio=.7)
+
+
+def test_monitor_logs_means_at_the_interval():
+    runner, hook = Runner(), WSOLMonitorHook(interval=2)
+    run(hook, runner, 1, **{**SOUND, 'fg_area': .2})
+    assert 'train/fg_area' not in runner.message_hub.log_scalars
+    run(hook, runner, 1, **{**SOUND, 'fg_area': .4})
+    scalars = runner.message_hub.log_scalars
+    assert set(scalars) == {'train/acc', 'train/fg_area', 'train/bg_ratio'}
+    assert scalars['train/fg_area'].current() == pytest.approx(.3)
+    run(hook, runner, 2, **{**SOUND, 'fg_area': .5})
+    assert scalars['train/fg_area'].current() == pytest.approx(.5)
+
+
+def test_monitor_is_silent_without_collapse_or_without_figures(caplog):
+    runner, hook = Runner(), WSOLMonitorHook()
+    hook.after_train_iter(runner, 0)
+    run(hook, runner, 8, **SOUND)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('stats, message', [
+    (dict(peak_logit=0, loss_cls=math.log(5)), r'logits are all zero.*final_relu'),
+    (dict(loss_cls=math.log(5)), r'ln C.*optim_wrapper\.optimizer\.lr'),
+    (dict(fg_area=.005), r'vanish \(mean area 0\.50%\).*loss\.beta.*Warmup'),
+    (dict(fg_area=.96), r'saturate \(mean area 96\.00%\).*init_cfg'),
+])
+def test_monitor_warns_once_of_collapse_after_an_epoch(caplog, stats, message):
+    import re
+    runner, hook = Runner(), WSOLMonitorHook()
+    run(hook, runner, 3, **{**SOUND, **stats})
+    assert not caplog.records
+    run(hook, runner, 9, **{**SOUND, **stats})
+    assert len(caplog.records) == 1
+    assert re.search(message, caplog.records[0].getMessage())
+    assert 'epoch 1' in caplog.records[0].getMessage()
+
+
+def test_warm_up_follows_the_epoch():
+    runner, hook = Runner(), ClsWarmupHook(epochs=2)
+    seen = []
+    for runner.epoch in (0, 1, 2, 3):
+        hook.before_train_epoch(runner)
+        seen.append(runner.model.cls_only)
+    assert seen == [True, True, False, False]
+    runner.epoch = 1  # a resume
+    hook.before_train_epoch(runner)
+    assert runner.model.cls_only
+    with pytest.raises(ValueError, match='0 or more, got -1'):
+        ClsWarmupHook(epochs=-1)
+
+
+@pytest.mark.parametrize('stage', ['train', 'val', 'test'])
+def test_class_counts(stage):
+    check = f'before_{stage}'
+    getattr(ClassCheckHook(), check)(Runner())
+    getattr(ClassCheckHook(), check)(Runner(classes=None))
+    with pytest.raises(
+            ValueError, match=r'has 5 classes, but the head has 200.*'
+            r'--cfg-options model\.head\.num_classes=5'):
+        getattr(ClassCheckHook(), check)(Runner(num_classes=200))
