@@ -1,0 +1,268 @@
+"""ILSVRC 2012 with the official boxes for localization."""
+import os
+import os.path as osp
+from typing import Dict, List, Optional, Tuple
+from xml.etree import ElementTree
+
+import numpy as np
+from mmengine.logging import MMLogger
+from mmpretrain.datasets import ImageNet
+from mmpretrain.datasets.custom import get_samples
+
+from ..registry import DATASETS
+from .cub import DATA_ROOT_HINT, require_folder
+
+
+def list_files(root: str, extension: str) -> Dict[str, str]:
+    """List a folder once, with all folders below it.
+
+    Args:
+        root (str): The folder.
+        extension (str): The wanted extension, such as ``.xml``.
+
+    Returns:
+        dict[str, str]: From the path relative to ``root``, without its
+        extension and with ``/``, to the full path.
+    """
+    return {
+        osp.relpath(osp.join(folder, name), root)[:-len(extension)].replace(
+            os.sep, '/'): osp.join(folder, name)
+        for folder, _, files in os.walk(root) for name in sorted(files)
+        if name.lower().endswith(extension)
+    }
+
+
+def read_voc_boxes(
+        path: str) -> Tuple[np.ndarray, Optional[Tuple[int, int]]]:
+    """Read the boxes of a Pascal-VOC XML file.
+
+    The numbers are used as they are, like everywhere in this field: VOC
+    counts pixels from 1 and includes the last one, which is not corrected
+    (a shift of one pixel at most, and the figures stay comparable).
+
+    Args:
+        path (str): The XML file.
+
+    Returns:
+        tuple: The boxes of all objects, ``(n, 4)`` float32, xyxy in pixels of
+        the picture on disk; and its ``(width, height)`` as the file has it,
+        or None.
+
+    Raises:
+        ValueError: If the file is no XML or a box lacks a number.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()
+        boxes = [[
+            float(box.findtext(key, 'missing'))
+            for key in ('xmin', 'ymin', 'xmax', 'ymax')
+        ] for box in root.iterfind('object/bndbox')]
+        width, height = (root.findtext(f'size/{k}')
+                         for k in ('width', 'height'))
+        size = (int(width), int(height)) if width and height else None
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ValueError(
+            f'{path}: expected a Pascal-VOC annotation with numbers in '
+            f'object/bndbox/xmin, ymin, xmax, ymax: {error}.') from None
+    return np.array(boxes, dtype=np.float32).reshape(-1, 4), size
+
+
+@DATASETS.register_module()
+class ImageNetLocalization(ImageNet):
+    """ILSVRC 2012 (CLS-LOC) with ground-truth boxes.
+
+    The folder has this layout ::
+
+        ILSVRC2012
+        ├── train/<wnid>/*.JPEG
+        ├── val/*.JPEG                flat (or val/<wnid>/*.JPEG)
+        ├── meta/train.txt            path index   (optional)
+        ├── meta/val.txt              path index   (needed for a flat val)
+        ├── bbox/val/*.xml            or Annotations/CLS-LOC/val/*.xml
+        └── classes.txt               wnid words   (optional)
+
+    The classes follow the data: ``classes.txt`` where it exists; otherwise
+    the folders of ``train/`` if they are fewer than 1000; otherwise
+    mmpretrain's list.
+
+    Beside ``img_path`` and ``gt_label`` an item's info holds ``gt_bboxes``:
+    ``(n, 4)`` float32, xyxy in pixels of the picture on disk, all objects of
+    its XML file, numbers as they are (see :func:`read_voc_boxes`). It is
+    absent where there is no file. Training needs labels only, so XML files
+    are read for ``split='val'`` or ``test_mode=True`` only, or when
+    ``ann_xml`` is given.
+
+    Args:
+        data_root (str): The root folder.
+        split (str): "train" or "val". Defaults to "train".
+        ann_xml (str, optional): The folder of the XML files, relative to
+            ``data_root`` or absolute; '' reads none. Defaults to None, which
+            means to look in ``bbox/<split>``,
+            ``Annotations/CLS-LOC/<split>`` and ``Annotations/<split>``.
+        test_mode (bool): As in :class:`mmengine.dataset.BaseDataset`.
+        metainfo (dict, optional): Meta information; its ``classes`` win.
+        **kwargs: Other arguments of :class:`mmpretrain.datasets.ImageNet`.
+
+    Raises:
+        FileNotFoundError: If a folder or a needed list is missing.
+        ValueError: If ``split`` is neither of the two, a line, an XML file
+            or a box cannot be read, or folders and classes do not match.
+    """
+
+    XML_FOLDERS = ('bbox/{}', 'Annotations/CLS-LOC/{}', 'Annotations/{}')
+
+    def __init__(self,
+                 data_root: str,
+                 split: str = 'train',
+                 ann_xml: Optional[str] = None,
+                 test_mode: bool = False,
+                 metainfo: Optional[dict] = None,
+                 **kwargs):
+        if split not in ('train', 'val'):
+            raise ValueError(
+                "`split` of ImageNetLocalization must be 'train' or 'val' (the "
+                f'test split has no public labels), but got {split!r}.')
+        prefix = kwargs.get('data_prefix') or split
+        data_root = require_folder(
+            data_root, *([prefix] if isinstance(prefix, str) else []))
+        self.split = split
+        self.ann_xml = ann_xml
+        metainfo = dict(metainfo or {})
+        wnids, words = self._find_classes(data_root)
+        if words and 'classes' not in metainfo and (kwargs.get('classes')
+                                                    is None):
+            metainfo['classes'] = words
+        self.wnids = wnids
+        super().__init__(
+            data_root=data_root,
+            split=split,
+            test_mode=test_mode,
+            metainfo=metainfo,
+            **kwargs)
+
+    @staticmethod
+    def _find_classes(data_root: str) -> Tuple[tuple, tuple]:
+        """The wnids and names of the data, empty where they are standard."""
+        path = osp.join(data_root, 'classes.txt')
+        if osp.exists(path):
+            with open(path, encoding='utf-8') as file:
+                rows = [line.split(None, 1) for line in file if line.strip()]
+            wnids = tuple(row[0] for row in rows)
+            if len(set(wnids)) != len(wnids):
+                raise ValueError(f'{path}: a class stands there twice.')
+            return wnids, tuple(row[-1].strip() for row in rows)
+        train = osp.join(data_root, 'train')
+        folders = sorted(_folders(train)) if osp.isdir(train) else []
+        if 0 < len(folders) < 1000:
+            return tuple(folders), tuple(folders)
+        return (), ()
+
+    def load_data_list(self) -> List[dict]:
+        """List the pictures, their labels and boxes.
+
+        Returns:
+            list[dict]: One info for each picture of the split.
+        """
+        samples = self._read_list() if self.ann_file else self._scan()
+        if not samples:
+            raise FileNotFoundError(
+                f'No pictures in `{self.ann_file or self.img_prefix}`: '
+                f'{DATA_ROOT_HINT}.')
+        first = osp.join(self.img_prefix, samples[0][0])
+        if not osp.exists(first):
+            raise FileNotFoundError(
+                f'The first picture of `{self.ann_file}`, `{first}`, does not '
+                f'exist: {DATA_ROOT_HINT}.')
+        data_list = [
+            dict(img_path=osp.join(self.img_prefix, name), gt_label=label)
+            for name, label in samples
+        ]
+        folder = self._xml_folder()
+        if folder:
+            self._add_boxes(data_list, folder)
+        return data_list
+
+    def _read_list(self) -> List[Tuple[str, int]]:
+        samples = []
+        with open(self.ann_file, encoding='utf-8') as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                name, _, label = line.strip().rpartition(' ')
+                if not (name and label.isdecimal()
+                        and int(label) < len(self.CLASSES)):
+                    raise ValueError(
+                        f'{self.ann_file}, line {number}: expected `path '
+                        f'index` with an index from 0 to '
+                        f'{len(self.CLASSES) - 1}, got `{line.strip()}`.')
+                samples.append((name.strip(), int(label)))
+        return samples
+
+    def _scan(self) -> List[Tuple[str, int]]:
+        folders = _folders(self.img_prefix)
+        if not folders:
+            raise FileNotFoundError(
+                f'`{self.img_prefix}` has no folder for each class, and there '
+                f'is no `meta/{self.split}.txt` (lines `path index`) in '
+                f'`{self.data_root}`: write one, or {DATA_ROOT_HINT}.')
+        wnids = self.wnids or sorted(folders)
+        odd = sorted(set(folders) ^ set(wnids))
+        if odd or len(wnids) != len(self.CLASSES):
+            raise ValueError(
+                f'`{self.img_prefix}` has {len(folders)} class folders, but '
+                f'{len(self.CLASSES)} classes are expected'
+                f'{f" (odd: {odd[:3]})" if odd else ""}: mend the folders or '
+                f'`classes.txt` in `{self.data_root}`.')
+        samples, _ = get_samples(
+            self.img_prefix, {w: i for i, w in enumerate(wnids)},
+            is_valid_file=self.is_valid_file)
+        return samples
+
+    def _xml_folder(self) -> Optional[str]:
+        logger = MMLogger.get_current_instance()
+        if self.ann_xml is not None:
+            folder = osp.join(self.data_root, osp.expanduser(self.ann_xml))
+            if self.ann_xml and not osp.isdir(folder):
+                raise FileNotFoundError(
+                    f'The folder of XML boxes `{folder}` does not exist: set '
+                    '`ann_xml` of the data set to the right one, or to '
+                    "'' to go without boxes.")
+            return folder if self.ann_xml else None
+        if self.split != 'val' and not self.test_mode:
+            return None
+        places = [
+            osp.join(self.data_root, p.format(self.split))
+            for p in self.XML_FOLDERS
+        ]
+        for folder in places:
+            if osp.isdir(folder):
+                return folder
+        logger.warning(
+            f'No boxes: none of {places} exists. Set `ann_xml` of the data '
+            'set to the folder of the XML files.')
+        return None
+
+    def _add_boxes(self, data_list: List[dict], folder: str) -> None:
+        files = {osp.basename(k): v for k, v in list_files(folder, '.xml').items()}
+        missing = 0
+        for info in data_list:
+            stem = osp.splitext(osp.basename(info['img_path']))[0]
+            path = files.pop(stem, None)
+            if path is None:
+                missing += 1
+                continue
+            boxes, _ = read_voc_boxes(path)
+            if (boxes[:, 2:] < boxes[:, :2]).any():
+                raise ValueError(f'{path}: expected xmin <= xmax and ymin <= '
+                                 f'ymax, got {boxes.tolist()}.')
+            info['gt_bboxes'] = boxes
+        if missing or files:
+            MMLogger.get_current_instance().warning(
+                f'{missing} of {len(data_list)} pictures have no XML file in '
+                f'`{folder}`; {len(files)} XML files there have no picture.')
+
+
+def _folders(root: str) -> List[str]:
+    with os.scandir(root) as entries:
+        return [e.name for e in entries
+                if e.is_dir() and not e.name.startswith('.')]
