@@ -14,4 +14,14 @@ model = dict(
         init_cfg=dict(
             override=dict(
                 type='Normal', name='generator', std=0.01, bias=0.))))
-default_hooks = dict(warmup=dict(type='bas_mm.ClsWarmupHook', epochs=5))
+default_hooks = dict(warmup=dict(type='bas_mm.ClsWarmupHook', epochs=1))
+# the view alone: a tenth of the cost of the ten-crop test
+test_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))
+# an epoch has thousands of steps here, not a dozen: one alone, one with all
+# terms
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=10),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[1], gamma=0.5)
+]
+train_cfg = dict(max_epochs=2, val_interval=2)
+train_dataloader = dict(batch_size=16)

@@ -27,7 +27,7 @@ def reference(logit_map, target, fg, bg_logits, alpha, beta, lambda_):
     for i in range(b):
         y = int(target[i])
 
-        def cross_entropy(values):
+        def cross_entropy(values, y=y):
             return math.log(sum(math.exp(v) for v in values)) - values[y]
 
         gap, frg = [], []

@@ -209,6 +209,8 @@ def test_preprocessor_treats_crops_as_it_treats_views():
     torch.testing.assert_close(out['crops'][:, 0], out['inputs'])
     torch.testing.assert_close(out['crops'][:, 1],
                                out['inputs'] + (1 / std))
+    collated = preprocessor(dict(inputs=view, crops=crops))
+    assert torch.equal(collated['crops'], out['crops'])
     assert 'crops' not in preprocessor(dict(inputs=list(view)))
 
 

@@ -89,4 +89,4 @@ def test_end_before_start():
 
 def test_unbound():
     with pytest.raises(RuntimeError, match=r'neck\.bind\(backbone\)'):
-        SplitNeck(start='layer4').f1
+        SplitNeck(start='layer4')(torch.randn(1, 3, 8, 8))

@@ -67,9 +67,9 @@ class EfficientNetLite0(BaseBackbone):
         self.conv_stem = ConvModule(
             3, 32, 3, stride=2, conv_cfg=same[2], **layer_cfg)
         in_channels, blocks = 32, []
-        for (kernel, expand, channels, depth), stride in zip(
+        for (kernel, expand, channels, depth), first in zip(
                 self.stages, strides):
-            for stride in (stride, *(1, ) * (depth - 1)):
+            for stride in (first, *(1, ) * (depth - 1)):
                 blocks.append(
                     InvertedResidual(
                         in_channels,

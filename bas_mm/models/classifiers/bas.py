@@ -8,6 +8,7 @@ from torch import nn
 from torch.func import functional_call
 
 from bas_mm.registry import MODELS
+
 from .wsol import WSOLClassifier
 
 

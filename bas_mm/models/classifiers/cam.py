@@ -5,6 +5,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from bas_mm.registry import MODELS
+
 from .wsol import WSOLClassifier
 
 

@@ -41,8 +41,9 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
         out['inputs'] = out['inputs'].contiguous(
             memory_format=self.memory_format)
         if 'crops' in data:
-            crops = [crop for crops in data['crops'] for crop in crops]
-            crops = super().forward(dict(inputs=crops))['inputs']
-            out['crops'] = crops.view(
-                len(out['inputs']), -1, *crops.shape[1:])
+            crops = data['crops']  # collated, or one tensor for each image
+            flat = crops.flatten(0, 1) if isinstance(crops, torch.Tensor) \
+                else [crop for image in crops for crop in image]
+            flat = super().forward(dict(inputs=flat))['inputs']
+            out['crops'] = flat.unflatten(0, (len(crops), -1))
         return out

@@ -1,6 +1,6 @@
 """What every WSOL method shares: from a map for each image to samples."""
 from abc import abstractmethod
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 import torch
 from mmengine.logging import MessageHub

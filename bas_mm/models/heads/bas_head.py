@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bas_mm.registry import MODELS
+
 from .cam_head import CAMHead
 
 

@@ -25,14 +25,9 @@ _load = [
         backend='pillow',
         interpolation='bilinear'),
 ]
-# the view alone: cheaper, for validation while training
-val_pipeline = _load + [
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='bas_mm.PackLocInputs'),
-]
-# the view, and the other nine crops for the class scores
+# the view alone: a tenth of the cost of a ten-crop test
 test_pipeline = _load + [
-    dict(type='bas_mm.TenCrop', crop_size=224),
+    dict(type='CenterCrop', crop_size=224),
     dict(type='bas_mm.PackLocInputs'),
 ]
 
@@ -55,7 +50,7 @@ val_dataloader = dict(
         data_root=data_root,
         split='test',
         test_mode=True,
-        pipeline=val_pipeline),
+        pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False))
 test_dataloader = dict(
     batch_size=16,

@@ -1,0 +1,116 @@
+import cv2
+import numpy as np
+import pytest
+from bas_mm.evaluation.component_tree import contours, largest_components
+
+
+def random_levels(rng):
+    """A small map with plateaus, holes, rings, lines or single pixels."""
+    h, w = (int(x) for x in rng.integers(1, 20, 2))
+    top = int(rng.choice([1, 2, 3, 5, 20, 255]))
+    y, x = np.mgrid[:h, :w]
+    kind = rng.integers(6)
+    if kind == 0:
+        levels = rng.integers(0, top + 1, (h, w))
+    elif kind == 1:
+        levels = cv2.resize(rng.random((4, 4)), (w, h)) * top
+    elif kind == 2:
+        levels = (rng.random((h, w)) < rng.random()) * rng.integers(
+            0, top + 1, (h, w))
+    elif kind == 3:  # nested square rings
+        levels = np.maximum(abs(y - h // 2), abs(x - w // 2)) % 3 * top / 2
+    elif kind == 4:  # round rings of uneven height, noise between them
+        levels = rng.random((h, w)) * top * 0.3 + (
+            np.hypot(y - h / 2, x - w / 2) % 4 > 2) * top * rng.random((h, w))
+    else:  # diagonal lines
+        levels = ((x + y * rng.choice([-1, 1])) % rng.integers(2, 5) == 0) * (
+            rng.integers(0, top + 1, (h, w)))
+    return levels.astype(np.uint8)
+
+
+def rectangle(contour):
+    x, y, w, h = cv2.boundingRect(contour)
+    return x, y, x + w, y + h
+
+
+def largest_by_flood(mask):
+    """Box of the largest component, found without OpenCV's labels."""
+    left, best = mask.copy(), (0, None)
+    for start in zip(*np.nonzero(mask)):  # raster order
+        if not left[start]:
+            continue
+        todo, found = [start], []
+        left[start] = False
+        while todo:
+            y, x = todo.pop()
+            found.append((y, x))
+            for ny in range(max(y - 1, 0), min(y + 2, mask.shape[0])):
+                for nx in range(max(x - 1, 0), min(x + 2, mask.shape[1])):
+                    if left[ny, nx]:
+                        left[ny, nx] = False
+                        todo.append((ny, nx))
+        if len(found) > best[0]:
+            y, x = np.array(found).T
+            best = len(found), (x.min(), y.min(), x.max() + 1, y.max() + 1)
+    return best[1]
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_equal_to_opencv_contours(seed):
+    rng = np.random.default_rng(seed)
+    holes = 0
+    for _ in range(150):
+        levels = random_levels(rng)
+        hint = (None if rng.random() < 0.5 else
+                rng.integers(0, 2**16, levels.shape))
+        every, largest = contours(levels, hint)
+        assert (np.diff(every.level) >= 0).all()
+        assert largest.level.tolist() == list(range(1, levels.max() + 1))
+        for level, box in zip(largest.level, largest.boxes):
+            expected, hierarchy = cv2.findContours(
+                (levels >= level).astype(np.uint8), cv2.RETR_TREE,
+                cv2.CHAIN_APPROX_SIMPLE)
+            holes += len(expected) - (hierarchy[0, :, 3] < 0).sum()
+            assert sorted(map(rectangle, expected)) == sorted(
+                map(tuple, every.boxes[every.level == level].tolist()))
+            assert rectangle(max(expected, key=cv2.contourArea)) == tuple(box)
+    assert holes > 500  # inner contours were part of it
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_largest_component_equals_flood_fill(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(60):
+        levels = random_levels(rng) // 16
+        found = largest_components(levels)
+        assert found.level.tolist() == list(range(1, levels.max() + 1))
+        for level, box in zip(found.level, found.boxes):
+            assert largest_by_flood(levels >= level) == tuple(box)
+
+
+@pytest.mark.parametrize('shape', [(40, 300), (300, 40), (64, 64)])
+def test_smooth_maps_with_many_levels(shape):
+    rng = np.random.default_rng(0)
+    levels = (cv2.resize(rng.random((9, 9)), shape[::-1]) * 3000).astype(int)
+    every, largest = contours(levels)
+    for level in range(1, levels.max() + 1, 97):
+        expected = cv2.findContours(
+            (levels >= level).astype(np.uint8), cv2.RETR_TREE,
+            cv2.CHAIN_APPROX_SIMPLE)[0]
+        assert sorted(map(rectangle, expected)) == sorted(
+            map(tuple, every.boxes[every.level == level].tolist()))
+        assert rectangle(max(expected, key=cv2.contourArea)) == tuple(
+            largest.boxes[level - 1])
+
+
+def test_nothing_above_level_0():
+    every, largest = contours(np.zeros((3, 4), np.uint8))
+    assert len(every.level) == len(largest.level) == 0
+    assert largest_components(np.zeros((3, 4), np.uint8)).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize('levels', [
+    np.zeros((2, 2)), np.zeros(3, int), np.array([[-1]]), np.array([[70000]])])
+def test_wrong_levels(levels):
+    with pytest.raises(ValueError, match='whole numbers from 0 to 65535'):
+        contours(levels)
