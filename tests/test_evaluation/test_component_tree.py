@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from bas_mm.evaluation.component_tree import contours, largest_components
 
 
@@ -65,7 +66,7 @@ def test_equal_to_opencv_contours(seed):
                 rng.integers(0, 2**16, levels.shape))
         every, largest = contours(levels, hint)
         assert (np.diff(every.level) >= 0).all()
-        assert largest.level.tolist() == list(range(1, levels.max() + 1))
+        assert largest.level.tolist() == list(range(1, int(levels.max()) + 1))
         for level, box in zip(largest.level, largest.boxes):
             expected, hierarchy = cv2.findContours(
                 (levels >= level).astype(np.uint8), cv2.RETR_TREE,
@@ -83,7 +84,7 @@ def test_largest_component_equals_flood_fill(seed):
     for _ in range(60):
         levels = random_levels(rng) // 16
         found = largest_components(levels)
-        assert found.level.tolist() == list(range(1, levels.max() + 1))
+        assert found.level.tolist() == list(range(1, int(levels.max()) + 1))
         for level, box in zip(found.level, found.boxes):
             assert largest_by_flood(levels >= level) == tuple(box)
 
@@ -93,7 +94,7 @@ def test_smooth_maps_with_many_levels(shape):
     rng = np.random.default_rng(0)
     levels = (cv2.resize(rng.random((9, 9)), shape[::-1]) * 3000).astype(int)
     every, largest = contours(levels)
-    for level in range(1, levels.max() + 1, 97):
+    for level in range(1, int(levels.max()) + 1, 97):
         expected = cv2.findContours(
             (levels >= level).astype(np.uint8), cv2.RETR_TREE,
             cv2.CHAIN_APPROX_SIMPLE)[0]

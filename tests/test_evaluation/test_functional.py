@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from bas_mm.evaluation import functional as fn
 
 

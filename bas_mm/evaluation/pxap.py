@@ -1,0 +1,61 @@
+"""PxAP of the WSOL benchmark."""
+import numpy as np
+
+from bas_mm.registry import METRICS
+
+from .functional import pack_counts, scale_map, threshold_grid, unpack_counts
+from .wsol_metric import WSOLMetric, get_field, get_mask
+
+
+@METRICS.register_module()
+class PxAP(WSOLMetric):
+    """Pixel average precision over the data set, in percent.
+
+    Choe et al., "Evaluating Weakly Supervised Object Localization Methods
+    Right", CVPR 2020. The map comes to the mask's size as in
+    :func:`~bas_mm.evaluation.functional.scale_map`; its values at foreground
+    and at background pixels are counted in bins with the edges
+    ``arange(0, 1, step)``, 1, 2, 3, pooled over the data set; the figure is
+    the sum of precision times the rise of recall from the highest bin down.
+    Mask pixels of 255 are ignored. NaN if no mask has foreground.
+
+    Keys: ``pxap``, and ``pxap_num_no_mask`` if there are images without a
+    mask, which are left out.
+
+    Args:
+        step: Width of the bins.
+        collect_device, prefix: See :class:`WSOLMetric`.
+
+    Raises:
+        ValueError: If ``step`` is not in (0, 1].
+    """
+
+    left_out = 'pxap_num_no_mask'
+
+    def __init__(self,
+                 step: float = 0.001,
+                 collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.edges = np.append(threshold_grid(step), [1.0, 2.0, 3.0])
+
+    def measure(self, sample: dict) -> dict | None:
+        """Histograms of the map, foreground and background."""
+        mask = get_mask(sample)
+        if mask is None:
+            return None
+        scores = scale_map(get_field(sample, 'pred_map', self), mask.shape)
+        return dict(counts=pack_counts(np.stack(
+            [np.histogram(scores[mask == x], self.edges)[0] for x in (1, 0)]
+        )))
+
+    def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
+        """The figure, see the class."""
+        true, false = unpack_counts(
+            table['counts'], (2, len(self.edges) - 1))[:, ::-1].cumsum(1)
+        if true[-1] == 0:
+            return dict(pxap=float('nan'))
+        any_ = (true + false > 0)[1:]
+        precision = true[1:][any_] / (true + false)[1:][any_]
+        rise = np.diff(true / true[-1])[any_]
+        return dict(pxap=100 * float((precision * rise).sum()))

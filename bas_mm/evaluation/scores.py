@@ -1,0 +1,137 @@
+"""Classification scores of another model, read from a file."""
+import csv
+import json
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from .functional import topk_labels
+
+
+class ImageTable:
+    """Values by image, found however much of the image's path is written.
+
+    An image and an entry belong together if one path is the end of the
+    other, extensions aside: ``data/001.Bird/x.jpg`` finds ``001.Bird/x`` and
+    ``x.jpg``, but not ``002.Bird/x.jpg``. Of several, the longest is taken.
+
+    Args:
+        name: What the values are and where they come from, for errors.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # File name without extension -> [(parts of the path, value), ...]
+        self._entries: dict[str, list] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._entries.values()))
+
+    def add(self, img_path: str, value) -> None:
+        """Add the value of an image."""
+        parts = _parts(img_path)
+        self._entries.setdefault(parts[-1], []).append((parts, value))
+
+    def _find(self, img_path: str) -> list:
+        parts = _parts(img_path)
+        found = []
+        for entry, value in self._entries.get(parts[-1], ()):
+            n = min(len(parts), len(entry))
+            if parts[-n:] == entry[-n:]:
+                found.append((n, value))
+        longest = max((n for n, _ in found), default=0)
+        return [value for n, value in found if n == longest]
+
+    def __getitem__(self, img_path: str):
+        """The value of an image.
+
+        Raises:
+            KeyError: If there is no entry, or several that fit as well.
+        """
+        found = self._find(img_path)
+        if len(found) != 1:
+            raise KeyError(
+                f'{self.name}: {len(found) or "no"} entries for the image '
+                f'{img_path!r}; exactly one is needed for every image, keyed '
+                'by its file name or the end of its path.')
+        return found[0]
+
+    def get(self, img_path: str, default=None):
+        """As indexing, with a default for an image without an entry."""
+        return self[img_path] if self._find(img_path) else default
+
+
+class ScoreFile(ImageTable):
+    """The best classes of every image, read from a file.
+
+    Formats, by extension, all keyed by the image's path or file name, see
+    :class:`ImageTable`:
+
+    - ``.npz``: ``np.savez(path, **{'001.Bird/a.jpg': scores, ...})``,
+    - ``.json``: ``{"001.Bird/a.jpg": [0.1, 0.9], ...}``,
+    - ``.csv``: ``001.Bird/a.jpg,0.1,0.9`` a line; a first line that does
+      not hold numbers is skipped as the header.
+
+    Only the ``k`` best classes are kept in memory.
+
+    Args:
+        path: The file.
+        k: Number of classes kept.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has another extension or holds no scores.
+    """
+
+    def __init__(self, path: str | Path, k: int = 5) -> None:
+        super().__init__(f'scores={str(path)!r}')
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f'{self.name}: there is no such file.')
+        readers = {'.npz': _read_npz, '.json': _read_json, '.csv': _read_csv}
+        if path.suffix not in readers:
+            raise ValueError(
+                f'{self.name}: the extension must be one of '
+                f'{sorted(readers)}.')
+        for img_path, scores in readers[path.suffix](path):
+            scores = np.asarray(scores, np.float64)
+            if scores.ndim != 1 or scores.size == 0:
+                raise ValueError(
+                    f'{self.name}: {img_path!r} has scores of the shape '
+                    f'{scores.shape}; (num_classes,) is needed.')
+            self.add(img_path, topk_labels(scores, k).astype(np.int32))
+        if not len(self):
+            raise ValueError(f'{self.name} holds no scores.')
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    path = PurePosixPath(str(name).replace('\\', '/'))
+    if path.suffix.lower() in ('.jpg', '.jpeg', '.png', '.bmp', '.npy'):
+        path = path.with_suffix('')
+    return path.parts
+
+
+def _read_npz(path: Path):
+    with np.load(path, allow_pickle=False) as file:
+        for name in file.files:
+            yield name, file[name]
+
+
+def _read_json(path: Path):
+    yield from json.loads(path.read_text(encoding='utf-8')).items()
+
+
+def _read_csv(path: Path):
+    with path.open(newline='', encoding='utf-8') as file:
+        for i, row in enumerate(csv.reader(file)):
+            if len(row) < 2:
+                continue
+            try:
+                scores = [float(x) for x in row[1:]]
+            except ValueError:
+                if i == 0:  # the header
+                    continue
+                raise ValueError(
+                    f'scores={str(path)!r}, line {i + 1}: {row[1:4]}... are '
+                    'not all numbers.') from None
+            yield row[0], scores

@@ -1,0 +1,141 @@
+"""Top-1, Top-5 and GT-known localization accuracy."""
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+from bas_mm.registry import METRICS
+
+from .functional import box_iou, center_box, class_mean, sweep_largest, whole_box
+from .wsol_metric import BoxMetric, check_level, get_boxes, get_field, get_label
+
+
+@METRICS.register_module()
+class WSOLAccuracy(BoxMetric):
+    """Localization and classification accuracy of the recipe, in percent.
+
+    An image is localized (GT-known) if its box overlaps one of its
+    ground-truth boxes by more than ``iou_thr``; Top-1 and Top-5 Loc ask for
+    the right class among the one or five best as well. Extents count the
+    far edge, see :func:`~bas_mm.evaluation.functional.box_iou`; the box
+    comes from the map as in
+    :func:`~bas_mm.evaluation.functional.map_to_bbox`.
+
+    Keys, each also with ``_cls_mean``, the mean of the accuracies of the
+    classes that occur (the paper's figure), except the last three:
+
+    - ``top1_cls``, ``top5_cls`` over all images,
+    - ``top1_loc``, ``top5_loc``, ``gt_known`` over the images with boxes,
+      and again with ``_iou30``, ``_iou70`` for the other ``iou_thrs``,
+    - ``gt_known_whole``, ``gt_known_center``: GT-known of two boxes that
+      look at nothing, the whole view and a centred one,
+    - ``threshold``, with ``threshold='best'`` only, not in percent,
+    - ``num_images``, and ``num_images_no_box`` if there are any: images
+      without ground-truth boxes, left out of all but ``top*_cls``.
+
+    A ground-truth box that the crop has left without area stays and cannot
+    be hit. Without ``pred_score`` (and ``scores``) only ``gt_known*`` are
+    given; without any box only ``top*_cls``, with a warning.
+
+    Args:
+        threshold: As in :class:`BoxMetric`, or ``'best'``, which takes the
+            one of 0, 0.01, ..., 1 with the highest ``gt_known``, of equal
+            ones the lowest (it looks at the ground truth: for analysis).
+        iou_thr, compare, map_compare, scores: See :class:`BoxMetric`.
+        iou_thrs: Levels that are reported beside ``iou_thr``.
+        center_side: Side of the centred box, as a share of the view's.
+        collect_device, prefix: See :class:`WSOLMetric`.
+
+    Raises:
+        ValueError: For an option outside its range.
+    """
+
+    def __init__(self,
+                 threshold: float | str | None = None,
+                 iou_thr: float = 0.5,
+                 compare: str = '>',
+                 iou_thrs: Sequence[float] = (0.3, 0.5, 0.7),
+                 map_compare: str = '>',
+                 center_side: float = 0.7,
+                 scores: str | None = None,
+                 collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
+        self.best = threshold == 'best'
+        super().__init__(
+            None if self.best else threshold, iou_thr, compare, map_compare,
+            scores, collect_device, prefix)
+        for level in iou_thrs:
+            check_level(level, 'iou_thrs')
+        self.levels = np.array(
+            [iou_thr, *(t for t in iou_thrs if t != iou_thr)], np.float64)
+        center_box((1, 1), center_side)
+        self.center_side = center_side
+        self.thresholds = np.arange(101) / 100 if self.best else np.zeros(1)
+
+    def measure(self, sample: dict) -> dict:
+        """What is right of the image, as bits."""
+        record = {'label': get_label(sample, self)[0]}
+        right = self.get_right(sample)
+        if right is not None:
+            record['cls'] = right
+        gt_bboxes = get_boxes(sample)
+        record['has_box'] = gt_bboxes is not None
+        iou = np.zeros(len(self.thresholds) + 2)
+        if gt_bboxes is not None:
+            shape = get_field(sample, 'img_shape', self)
+            if self.best:
+                boxes = sweep_largest(
+                    get_field(sample, 'pred_map', self), shape,
+                    self.thresholds, self.map_compare)
+            else:
+                boxes = self.get_box(sample, shape)[None]
+            blind = [whole_box(shape), center_box(shape, self.center_side)]
+            iou = box_iou(np.concatenate([boxes, blind]), gt_bboxes).max(1)
+        # (levels, thresholds + 2) bits
+        record['hits'] = np.packbits(
+            self.compare(iou[None], self.levels[:, None]) &
+            record['has_box'], axis=1)
+        return record
+
+    def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
+        """The figures, see the class."""
+        metrics = {}
+
+        def add(name: str, right: np.ndarray, labels: np.ndarray) -> None:
+            metrics[name] = 100 * float(right.mean())
+            metrics[f'{name}_cls_mean'] = 100 * class_mean(right, labels)
+
+        labels, has_box = table['label'], table['has_box']
+        cls = table.get('cls')
+        if cls is None:
+            print_log(
+                'WSOLAccuracy: the samples carry no pred_score; only the '
+                'gt_known figures are given.', 'current', 30)
+        else:
+            add('top1_cls', cls[:, 0], labels)
+            add('top5_cls', cls[:, 1], labels)
+        if has_box.any():
+            labels = labels[has_box]
+            num = len(self.thresholds)
+            hits = np.unpackbits(
+                table['hits'][has_box], axis=2, count=num + 2).astype(bool)
+            index = int(hits[:, 0, :num].sum(0).argmax())
+            for level, right in zip(self.levels, hits[:, :, index].T):
+                suffix = ('' if level == self.levels[0] else
+                          f'_iou{100 * level:g}')
+                if cls is not None:
+                    add(f'top1_loc{suffix}', right & cls[has_box, 0], labels)
+                    add(f'top5_loc{suffix}', right & cls[has_box, 1], labels)
+                add(f'gt_known{suffix}', right, labels)
+            add('gt_known_whole', hits[:, 0, num], labels)
+            add('gt_known_center', hits[:, 0, num + 1], labels)
+            if self.best:
+                metrics['threshold'] = float(self.thresholds[index])
+        else:
+            print_log(
+                'WSOLAccuracy: no image has ground-truth boxes (gt_bboxes); '
+                'only the classification figures are given.', 'current', 30)
+        metrics['num_images'] = len(table['label'])
+        if not has_box.all():
+            metrics[self.left_out] = int((~has_box).sum())
+        return metrics

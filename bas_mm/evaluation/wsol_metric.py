@@ -1,0 +1,289 @@
+"""The base of the metrics: samples in, one small record an image, figures."""
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.dist import get_world_size
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from .functional import as_array, get_compare, map_to_bbox, topk_labels
+from .scores import ScoreFile
+
+#: The recipe's threshold on CUB-200-2011.
+RECIPE_THRESHOLD = 0.15
+
+
+class WSOLMetric(BaseMetric):
+    """A metric that counts every image once.
+
+    A subclass gives :meth:`measure`, one image to a record of a few numbers,
+    and :meth:`compute`, the table of all records to the figures. Records
+    are small, whatever the map's size, and the table stays on the main
+    process in ``self.table`` after ``evaluate``: ``compute`` is a pure
+    function of it, so that drawing rows with replacement is a bootstrap.
+
+    Several processes: mmengine's collection interleaves the parts of the
+    processes, cuts all of them to the shortest and drops from the end. This
+    class gathers whole parts and keeps one record for each pair
+    (``sample_idx``, ``img_path``), in the order of that pair, so that padding,
+    any sampler and the number of processes leave every figure as it is.
+    Samples that carry neither are told apart by their position alone and
+    cut to ``size``, as mmengine does.
+
+    An image that lacks what a metric needs (no boxes or no mask) is left out
+    of that metric and counted under ``left_out`` where there are any.
+    Several metrics of one class in an evaluator need a different ``prefix``.
+
+    Args:
+        collect_device: ``'cpu'`` or ``'gpu'``, see mmengine.
+        prefix: Prefix of the keys. Default ``'wsol'``.
+    """
+
+    default_prefix = 'wsol'
+    #: Key of the number of images that the metric left out.
+    left_out = 'num_images_no_box'
+
+    table: dict[str, np.ndarray] | None = None
+
+    @abstractmethod
+    def measure(self, sample: dict) -> dict | None:
+        """Turn one image into a record; None leaves the image out.
+
+        Args:
+            sample: The data sample's fields and metainfo.
+
+        Returns:
+            Names to numbers or arrays, of equal shapes in every image.
+        """
+
+    @abstractmethod
+    def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
+        """Turn the records of all images, stacked, into the figures.
+
+        Args:
+            table: Names to arrays whose first axis is the image.
+
+        Returns:
+            Names, without prefix, to figures.
+        """
+
+    def process(self, data_batch, data_samples: Sequence) -> None:
+        """Measure a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Data samples, or dicts of them.
+        """
+        for sample in data_samples:
+            if hasattr(sample, 'to_dict'):
+                sample = sample.to_dict()
+            index, path = sample.get('sample_idx'), sample.get('img_path')
+            key = None
+            if index is not None or path is not None:
+                key = (-1 if index is None else int(index), str(path or ''))
+            self.results.append((key, self.measure(sample)))
+
+    def evaluate(self, size: int) -> dict:
+        """Gather the records of all processes and compute the figures.
+
+        Args:
+            size: The number of images of the data set.
+
+        Returns:
+            The figures; empty, with a warning, if there was no image.
+        """
+        self._size = size
+        # One item a process: collection neither cuts nor reorders a part.
+        self.results = [self.results]
+        try:
+            return super().evaluate(max(size, get_world_size()))
+        finally:
+            self.results = []
+
+    def compute_metrics(self, results: list) -> dict:
+        """Merge the parts of all processes and compute the figures."""
+        named, nameless = {}, {}
+        for rank, part in enumerate(results):
+            for i, (key, record) in enumerate(part):
+                if key is None:
+                    nameless[i, rank] = record
+                else:
+                    named.setdefault(key, record)
+        records = [named[key] for key in sorted(named)]
+        records += [nameless[key] for key in sorted(nameless)
+                    ][:max(self._size - len(records), 0)]
+        name = type(self).__name__
+        if len(records) != self._size:
+            print_log(
+                f'{name}: the data set has {self._size} images, but '
+                f'{len(records)} different ones (by sample_idx and img_path) '
+                'were evaluated.', 'current', 30)
+        self.table = stack_records(
+            [r for r in records if r is not None], name)
+        if self.table:
+            metrics = self.compute(self.table)
+        else:
+            metrics = {}
+            print_log(f'{name}: no image to evaluate.', 'current', 30)
+        missing = sum(r is None for r in records)
+        if missing:
+            metrics[self.left_out] = missing
+        return metrics
+
+
+def stack_records(records: list[dict], name: str) -> dict[str, np.ndarray]:
+    """Stack equal records; ``{}`` if there are none.
+
+    Raises:
+        ValueError: If the records do not hold the same fields.
+    """
+    if not records:
+        return {}
+    fields = set(records[0])
+    for record in records:
+        if set(record) != fields:
+            raise ValueError(
+                f'{name}: some samples carry what others lack (records with '
+                f'{sorted(fields)} and with {sorted(record)}): either every '
+                'sample or none needs pred_score.')
+    columns = {k: [r[k] for r in records] for k in records[0]}
+    return {k: np.array(v, object) if isinstance(v[0], bytes) else np.stack(v)
+            for k, v in columns.items()}
+
+
+def get_field(sample: dict, key: str, metric: WSOLMetric):
+    """Get a field that a metric cannot do without.
+
+    Raises:
+        ValueError: If the sample lacks it.
+    """
+    if sample.get(key) is None:
+        raise ValueError(
+            f'{type(metric).__name__} needs {key}, which the data sample of '
+            f"{sample.get('img_path', 'an image without img_path')} lacks. "
+            'pred_* come from the model, gt_* and img_shape from PackInputs '
+            '(algorithm_keys, meta_keys) of the test pipeline.')
+    return sample[key]
+
+
+def get_boxes(sample: dict) -> np.ndarray | None:
+    """Ground-truth boxes, ``(n, 4)`` float64; None where there are none.
+
+    Raises:
+        ValueError: If they are not ``(n, 4)`` or not finite.
+    """
+    if sample.get('gt_bboxes') is None:
+        return None
+    boxes = as_array(sample['gt_bboxes']).astype(np.float64)
+    if boxes.size == 0:
+        return None
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise ValueError(
+            f"gt_bboxes of {sample.get('img_path')} are {boxes.tolist()}: "
+            '(n, 4) finite numbers, xyxy in pixels of the view, are needed.')
+    return boxes
+
+
+def get_label(sample: dict, metric: WSOLMetric) -> np.ndarray:
+    """Ground-truth labels of an image, ``(n,)`` int, one as a rule."""
+    return as_array(get_field(sample, 'gt_label', metric)).ravel().astype(int)
+
+
+def get_mask(sample: dict) -> np.ndarray | None:
+    """Ground-truth mask, ``(h, w)``; None where there is none.
+
+    Raises:
+        ValueError: If it is not ``(h, w)`` of 0, 1 and 255.
+    """
+    if sample.get('gt_seg_map') is None:
+        return None
+    mask = as_array(sample['gt_seg_map'])
+    if mask.ndim == 3 and 1 in (mask.shape[0], mask.shape[-1]):
+        mask = mask.squeeze(0 if mask.shape[0] == 1 else -1)
+    if mask.size == 0:
+        return None
+    if mask.ndim != 2 or not np.isin(mask, (0, 1, 255)).all():
+        raise ValueError(
+            f"gt_seg_map of {sample.get('img_path')}, shape {mask.shape}, "
+            f'holds {np.unique(mask)[:9].tolist()}: (h, w) of 0 (background),'
+            ' 1 (foreground) and 255 (ignored) is needed.')
+    return mask
+
+
+class BoxMetric(WSOLMetric):
+    """A metric of one box an image, and its class.
+
+    Args:
+        threshold: None takes ``pred_bbox`` where a sample carries one, else
+            the box of ``pred_map`` at 0.15; a number takes the box of
+            ``pred_map`` at that threshold, see
+            :func:`~bas_mm.evaluation.functional.map_to_bbox`.
+        iou_thr: IoU from which a box is right.
+        compare: ``'>'``: the IoU must be above ``iou_thr``; or ``'>='``.
+        map_compare: Same, for the map and its threshold.
+        scores: A file with another model's scores, which replace
+            ``pred_score``, see :class:`~bas_mm.evaluation.scores.ScoreFile`.
+        collect_device, prefix: See :class:`WSOLMetric`.
+
+    Raises:
+        ValueError: For an option outside its range.
+    """
+
+    def __init__(self,
+                 threshold: float | str | None = None,
+                 iou_thr: float = 0.5,
+                 compare: str = '>',
+                 map_compare: str = '>',
+                 scores: str | None = None,
+                 collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if not (threshold is None or isinstance(threshold, (int, float)) and
+                0 <= threshold <= 1):
+            raise ValueError(
+                f'{type(self).__name__}: threshold={threshold!r} must be None '
+                'or a number from 0 to 1.')
+        check_level(iou_thr, 'iou_thr')
+        self.threshold = threshold
+        self.iou_thr = iou_thr
+        self.compare = get_compare(compare)
+        get_compare(map_compare, 'map_compare')
+        self.map_compare = map_compare
+        self.scores = ScoreFile(scores) if scores is not None else None
+
+    def get_box(self, sample: dict, img_shape: Sequence[int]) -> np.ndarray:
+        """The predicted box, ``(4,)``."""
+        if self.threshold is None and sample.get('pred_bbox') is not None:
+            return as_array(sample['pred_bbox'])
+        threshold = (
+            RECIPE_THRESHOLD if self.threshold is None else self.threshold)
+        return map_to_bbox(
+            get_field(sample, 'pred_map', self), img_shape, threshold,
+            self.map_compare)
+
+    def get_right(self, sample: dict) -> np.ndarray | None:
+        """Whether the best, and one of the five best classes is right.
+
+        Returns:
+            Shape ``(2,)``, bool; None without any scores.
+        """
+        labels = get_label(sample, self)
+        if self.scores is not None:
+            top = self.scores[get_field(sample, 'img_path', self)]
+        elif sample.get('pred_score') is not None:
+            top = topk_labels(sample['pred_score'], 5)
+        else:
+            return None
+        right = np.isin(top, labels)
+        return np.array([right[:1].any(), right[:5].any()])
+
+
+def check_level(level: float, name: str) -> None:
+    """Check an IoU level.
+
+    Raises:
+        ValueError: If it is not from 0 to 1.
+    """
+    if not 0 <= level <= 1:
+        raise ValueError(f'{name}={level!r} must be from 0 to 1.')
