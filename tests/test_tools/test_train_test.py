@@ -1,6 +1,7 @@
 """The tools from the command line, on a tiny stock classifier."""
 import json
 import os
+import random
 import runpy
 import socket
 import subprocess
@@ -72,21 +73,30 @@ def call(tool, *argv):
         runpy.run_path(str(TOOLS / tool), run_name='__main__')
 
 
+def free_port():
+    """A free port below those that systems hand out by themselves.
+
+    It is used seconds later: one of those could be taken by then.
+    """
+    while True:
+        port = random.SystemRandom().randint(20000, 32000)
+        with socket.socket() as trial:
+            if trial.connect_ex(('127.0.0.1', port)) != 0:
+                return port
+
+
 def run(folder, *command, code=0):
     """Run a command in a process of its own, without a GPU."""
     path = os.pathsep.join(
         [str(TOOLS.parent), os.environ.get('PYTHONPATH', '')])
     bin_dir = str(Path(sys.executable).parent)
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     done = subprocess.run(
         [str(word) for word in command],
         cwd=folder,
         env={
             **os.environ, 'PYTHONPATH': path,
             'PATH': os.pathsep.join([bin_dir, os.environ['PATH']]),
-            'PORT': str(port), 'OMP_NUM_THREADS': '1',
+            'PORT': str(free_port()), 'OMP_NUM_THREADS': '1',
             'CUDA_VISIBLE_DEVICES': ''
         },
         capture_output=True,

@@ -132,21 +132,21 @@ def test_caption(image):
     with patch.object(cv2, 'putText',
                       lambda img, text, *args: texts.append(text)):
         drawn = visualizer.draw(image, data_sample)
-        assert texts == ['gt: dog', 'pred: cat 0.75']
+        assert texts == ['gt: dog', 'pred: 0.75 cat']
         assert drawn.shape[0] > 240 and drawn.shape[1] == 300
         np.testing.assert_array_equal(drawn[:240], image[..., ::-1])
         texts.clear()
         visualizer.draw(image, data_sample, draw_score=False)
         visualizer.draw(image, data_sample, draw_gt=False)
         visualizer.draw(image, data_sample, draw_pred=False)
-        assert texts == ['gt: dog', 'pred: cat', 'pred: cat 0.75', 'gt: dog']
+        assert texts == ['gt: dog', 'pred: cat', 'pred: 0.75 cat', 'gt: dog']
         texts.clear()
         visualizer.draw(image, data_sample, classes=['x' * 200, 'y'])
         assert len(texts[1]) < 100 and texts[1].endswith('..')
         texts.clear()
         visualizer.dataset_meta = None
         visualizer.draw(image, data_sample)
-        assert texts == ['gt: 1', 'pred: 0 0.75']
+        assert texts == ['gt: 1', 'pred: 0.75 0']
     no_text = visualizer.draw(image, data_sample, draw_text=False)
     np.testing.assert_array_equal(no_text, image[..., ::-1])
     assert visualizer.draw(image, data_sample)[240:].max() > 200

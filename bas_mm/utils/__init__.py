@@ -1,0 +1,3 @@
+from .env import check_environment
+
+__all__ = ['check_environment']

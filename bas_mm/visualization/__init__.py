@@ -1,0 +1,3 @@
+from .visualizer import WSOLVisualizer
+
+__all__ = ['WSOLVisualizer']

@@ -1,0 +1,268 @@
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+import cv2
+import mmcv
+import numpy as np
+from mmpretrain.structures import DataSample
+from mmpretrain.visualization import UniversalVisualizer
+
+from ..evaluation.functional import as_array, view_map
+from ..registry import VISUALIZERS
+
+RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)  # RGB
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@VISUALIZERS.register_module()
+class WSOLVisualizer(UniversalVisualizer):
+    """Draws what a localizer sees: map, boxes, class and score.
+
+    The map is laid over the picture as a heat map (blue low, red high), the
+    ground-truth boxes are red, the predicted box is green, and a caption
+    below names the classes. What a sample lacks is left out.
+
+    It stands where the stock ``VisualizationHook`` expects a visualizer, so
+    ``tools/test.py --show-dir`` writes its pictures. That hook hands over
+    images as they were loaded, which is BGR.
+
+    Args:
+        name (str): Name of the instance. Defaults to 'visualizer'.
+        alpha (float): Weight of the heat map over the picture, 0 to 1.
+            Defaults to 0.5.
+        min_side (int): Pictures whose short side is below this are enlarged
+            to it, in pixels, so that boxes and text can be seen. Defaults
+            to 224.
+        channel_order (str): 'bgr' or 'rgb', the order of the channels in the
+            images to be drawn on. Defaults to 'bgr'.
+        **kwargs: Other arguments of
+            :class:`mmpretrain.visualization.UniversalVisualizer`, such as
+            ``vis_backends`` and ``save_dir``.
+
+    Raises:
+        ValueError: If ``alpha`` or ``channel_order`` is not allowed.
+    """
+
+    def __init__(self,
+                 name: str = 'visualizer',
+                 alpha: float = 0.5,
+                 min_side: int = 224,
+                 channel_order: str = 'bgr',
+                 **kwargs) -> None:
+        super().__init__(name=name, **kwargs)
+        if not 0 <= alpha <= 1:
+            raise ValueError('`visualizer.alpha` is the weight of the heat '
+                             f'map, from 0 to 1, got {alpha}.')
+        if channel_order not in ('bgr', 'rgb'):
+            raise ValueError("`visualizer.channel_order` is 'bgr' or 'rgb', "
+                             f'got {channel_order!r}.')
+        self.alpha = alpha
+        self.min_side = min_side
+        self.channel_order = channel_order
+
+    def draw(self,
+             image: np.ndarray,
+             data_sample: DataSample,
+             classes: Optional[Sequence[str]] = None,
+             draw_map: bool = True,
+             draw_gt: bool = True,
+             draw_pred: bool = True,
+             draw_text: bool = True,
+             draw_score: bool = True,
+             resize: Optional[int] = None,
+             rescale_factor: Optional[float] = None) -> np.ndarray:
+        """Draw one sample; nothing is written or shown.
+
+        Args:
+            image (np.ndarray): The view, ``(h, w, 3)`` uint8, channels in
+                ``channel_order``.
+            data_sample (DataSample): May hold ``pred_map`` ((h', w'), any
+                range), ``pred_bbox`` ((4, )), ``pred_label``, ``pred_score``,
+                ``gt_bboxes`` ((n, 4)) and ``gt_label``, arrays or tensors.
+                Boxes are xyxy, pixels of the view, max exclusive.
+            classes (Sequence[str], optional): Names of the classes. Defaults
+                to those of ``dataset_meta``, else to their numbers.
+            draw_map (bool): Lay the map over the picture.
+            draw_gt (bool): Draw the ground-truth boxes and name the class.
+            draw_pred (bool): Draw the predicted box and name the class.
+            draw_text (bool): Add the caption.
+            draw_score (bool): Write the score before the predicted class.
+            resize (int, optional): Length of the short side of the picture,
+                without caption. Defaults to that of the view, but at least
+                ``min_side``.
+            rescale_factor (float, optional): Scale of the picture, used when
+                ``resize`` is not given.
+
+        Returns:
+            np.ndarray: ``(H, W, 3)`` uint8, RGB: the picture, and the
+            caption below it.
+
+        Raises:
+            ValueError: If the image or a box has another shape.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ValueError('The image to draw on needs the shape (h, w, 3), '
+                             f'got {image.shape}.')
+        if self.channel_order == 'bgr':
+            image = image[..., ::-1]
+        height, width = image.shape[:2]
+        short = min(height, width)
+        if resize is not None:
+            scale = resize / short
+        elif rescale_factor is not None:
+            scale = rescale_factor
+        else:
+            scale = max(1., self.min_side / short)
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        canvas = mmcv.imresize(
+            np.ascontiguousarray(image, dtype=np.uint8), size[::-1])
+
+        if draw_map and 'pred_map' in data_sample:
+            heat = view_map(data_sample.pred_map, size)
+            heat = cv2.applyColorMap(
+                np.uint8(255 * heat), cv2.COLORMAP_JET)[..., ::-1]
+            canvas = cv2.addWeighted(
+                np.ascontiguousarray(heat), self.alpha, canvas,
+                1 - self.alpha, 0)
+        scales = np.array([size[1] / width, size[0] / height] * 2)
+        if draw_gt and 'gt_bboxes' in data_sample:
+            _draw_boxes(canvas, data_sample.gt_bboxes, scales, RED)
+        if draw_pred and 'pred_bbox' in data_sample:
+            _draw_boxes(canvas, data_sample.pred_bbox, scales, GREEN)
+        if not draw_text:
+            return canvas
+        if classes is None:
+            classes = (self.dataset_meta or {}).get('classes')
+        lines = []
+        if draw_gt and 'gt_label' in data_sample:
+            labels = as_array(data_sample.gt_label).reshape(-1)
+            lines.append(
+                ('gt: ' + ', '.join(_name(label, classes)
+                                    for label in labels), RED))
+        if draw_pred and 'pred_label' in data_sample:
+            label = int(as_array(data_sample.pred_label).reshape(-1)[0])
+            text = 'pred: '
+            if draw_score and 'pred_score' in data_sample:
+                score = as_array(data_sample.pred_score).reshape(-1)[label]
+                text += f'{score:.2f} '  # before the name, which may be cut
+            lines.append((text + _name(label, classes), GREEN))
+        return np.vstack([canvas, *_caption(lines, size)])
+
+    def visualize_cls(self,
+                      image: np.ndarray,
+                      data_sample: DataSample,
+                      classes: Optional[Sequence[str]] = None,
+                      show: bool = False,
+                      wait_time: float = 0,
+                      out_file: Optional[str] = None,
+                      name: str = '',
+                      step: int = 0,
+                      **draw_args) -> np.ndarray:
+        """Draw one sample and write or show it; the stock hook's method.
+
+        Under several processes each writes its own ``out_file``; windows and
+        backends are served by the first one.
+
+        Args:
+            image (np.ndarray): See :meth:`draw`.
+            data_sample (DataSample): See :meth:`draw`.
+            classes (Sequence[str], optional): See :meth:`draw`.
+            show (bool): Show the picture in a window.
+            wait_time (float): Seconds that the window stays, 0 for ever.
+            out_file (str, optional): File to write to, instead of the
+                backends. To a name that the stock hook made from that of the
+                image, the image's folder (often its class) is put before.
+            name (str): Name of the picture for backends and window.
+            step (int): Step for the backends.
+            **draw_args: Options of :meth:`draw`.
+
+        Returns:
+            np.ndarray: The picture, see :meth:`draw`.
+        """
+        drawn = self.draw(image, data_sample, classes, **draw_args)
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is None:
+            self.add_image(name, drawn, step=step)
+        else:
+            mmcv.imwrite(
+                np.ascontiguousarray(drawn[..., ::-1]),
+                _with_folder(out_file, data_sample.get('img_path')))
+        return drawn
+
+
+def _with_folder(out_file: str, img_path: Optional[str]) -> str:
+    """Put an image's folder before the file name that the stock hook chose.
+
+    The hook names pictures after the image file alone, so that equally named
+    images of two class folders would overwrite each other. Names that do not
+    come from the hook stay.
+    """
+    path = Path(out_file)
+    if img_path is None or not path.name.startswith(
+            Path(img_path).name + '_'):
+        return out_file
+    return str(path.with_name(f'{Path(img_path).parent.name}_{path.name}'))
+
+
+def _name(label: int, classes: Optional[Sequence[str]]) -> str:
+    """Name of a class, its number if it has none."""
+    named = classes is not None and 0 <= label < len(classes)
+    return str(classes[label] if named else int(label))
+
+
+def _draw_boxes(canvas: np.ndarray, boxes, scales: np.ndarray,
+                colour: Tuple[int, int, int]) -> None:
+    """Draw boxes with a dark rim, in place.
+
+    Args:
+        canvas (np.ndarray): ``(H, W, 3)`` uint8, RGB.
+        boxes: ``(n, 4)`` or ``(4, )``, xyxy, pixels of the view, max
+            exclusive. Boxes that are not finite are left out.
+        scales (np.ndarray): ``(4, )``, canvas pixels a pixel of the view.
+        colour (tuple): RGB.
+    """
+    boxes = as_array(boxes).astype(np.float64)
+    if boxes.size % 4 or (boxes.size and boxes.shape[-1] != 4):
+        raise ValueError(
+            f'Boxes need the shape (n, 4) or (4,), got {boxes.shape}.')
+    boxes = boxes.reshape(-1, 4) * scales
+    boxes = boxes[np.isfinite(boxes).all(1)]
+    height, width = canvas.shape[:2]
+    boxes -= (0, 0, 1, 1)  # OpenCV draws the last pixel too
+    boxes = np.clip(np.round(boxes), 0, [width - 1, height - 1] * 2)
+    thick = max(1, round(min(height, width) / 112))
+    for x0, y0, x1, y1 in boxes.astype(int).tolist():
+        cv2.rectangle(canvas, (x0, y0), (x1, y1), (0, 0, 0), thick + 2)
+        cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick)
+
+
+def _caption(lines: List[Tuple[str, Tuple[int, int, int]]],
+             size: Tuple[int, int]) -> List[np.ndarray]:
+    """A dark strip for each line of text, ``(h, W, 3)`` uint8, RGB.
+
+    Text that is too long gets smaller, and below a legible size is cut.
+
+    Args:
+        lines (list): Text and the colour (RGB) of the mark before it.
+        size (tuple): ``(H, W)`` of the picture.
+    """
+    unit = max(min(size) / 224, 0.5)
+    height, mark = round(18 * unit), round(8 * unit)
+    left, strips = 3 * mark // 2, []
+    for text, colour in lines:
+        strip = np.full((height, size[1], 3), 32, np.uint8)
+        strip[(height - mark) // 2:(height + mark) // 2, mark // 4:mark] = \
+            colour
+        room, font = size[1] - left - 2, 0.45 * unit
+        thick = max(1, round(unit))
+        width = cv2.getTextSize(text, _FONT, font, thick)[0][0]
+        if width > room:
+            font = max(0.33 * unit, font * room / width)
+        while len(text) > 1 and cv2.getTextSize(
+                text, _FONT, font, thick)[0][0] > room:
+            text = text[:-3].rstrip('.') + '..'  # one character less
+        cv2.putText(strip, text, (left, round(13 * unit)), _FONT, font,
+                    WHITE, thick, cv2.LINE_AA)
+        strips.append(strip)
+    return strips
