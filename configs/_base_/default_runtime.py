@@ -13,7 +13,16 @@ default_hooks = dict(
 
 # of the box that the model gives (`model.head.threshold`)
 val_evaluator = dict(type='bas_mm.WSOLAccuracy')
-test_evaluator = val_evaluator
+# the whole suite; what a data set has no boxes or masks for is left out
+test_evaluator = [
+    dict(type='bas_mm.WSOLAccuracy'),
+    dict(type='bas_mm.WSOLAccuracy', threshold='best', prefix='wsol_best'),
+    dict(type='bas_mm.MaxBoxAcc'),
+    dict(type='bas_mm.PxAP'),
+    dict(type='bas_mm.PeakIoU'),
+    dict(type='bas_mm.LocErrors'),
+    dict(type='bas_mm.LocBreakdown'),
+]
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -5,7 +5,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import (
+    PARAM_SCHEDULERS, DefaultScope, init_default_scope)
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -118,6 +119,39 @@ def test_optimizer_groups(backbone, data):
     assert not groups
 
 
+@pytest.mark.parametrize('name', NAMES)
+def test_rate_over_the_epochs(name):
+    cfg = load(name)
+    if 'train_cfg' not in cfg:
+        pytest.skip(f'{name} is not trained')
+    steps = 20  # an epoch
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1)
+    schedulers = cfg.param_scheduler
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(s, optimizer=optimizer))
+        for s in ([schedulers] if isinstance(schedulers, dict) else schedulers)
+    ]
+    rates = []
+    for _ in range(cfg.train_cfg.max_epochs):
+        for _ in range(steps):
+            optimizer.step()
+            for s in schedulers:
+                if not s.by_epoch:
+                    s.step()
+        rates.append(optimizer.param_groups[0]['lr'])
+        for s in schedulers:
+            if s.by_epoch:
+                s.step()
+    if 'efficientnet' in name:
+        warm = 1 if name.endswith('ilsvrc') else 5
+        expected = [1] * warm + [.5] * (cfg.train_cfg.max_epochs - warm)
+    elif name.endswith('cub'):
+        expected = [1] * 80 + [.1] * 20
+    else:
+        expected = [1] * 3 + [.1] * 3 + [.01] * 3
+    assert rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize('backbone', PAPER)
 def test_initialisation_of_new_layers(backbone):
     model = build(load(f'bas_{backbone}_cub'))
@@ -134,7 +168,8 @@ def test_initialisation_of_new_layers(backbone):
             assert param.abs().max() > .99 * bound, name
 
 
-@pytest.mark.parametrize('name', [n for n in NAMES if 'efficientnet' in n])
+@pytest.mark.parametrize(
+    'name', [n for n in NAMES if 'efficientnet' in n and 'imagenet' not in n])
 def test_short_recipe(name):
     """The longest key wins: ``conv_head`` of the trunk is no new layer."""
     cfg = load(name)

