@@ -14,8 +14,8 @@ CURES = dict(
     'Lower the rate of the new layers (`optim_wrapper.paramwise_cfg`), start '
     'from pretrained weights (`model.backbone.init_cfg`), or set '
     '`model.head.final_relu=False`.',
-    chance='`loss_cls` stays at ln C, chance level: the classifier learns '
-    'nothing. Start from pretrained weights (`model.backbone.init_cfg`) and '
+    chance='`loss_cls` stayed at ln C, chance level, for an epoch: the '
+    'classifier learns nothing. Start from pretrained weights (`model.backbone.init_cfg`) and '
     'check the learning rate (`optim_wrapper.optimizer.lr`) and the labels.',
     vanished='The foreground maps vanish (mean area {area:.2%}). Lower '
     '`model.head.loss.beta`, raise `model.head.loss.alpha`, or train the '
@@ -33,7 +33,8 @@ class WSOLMonitorHook(Hook):
     ``fg_area``: mean of the foreground map, ``bg_ratio``: S_bg / S) are added
     up on the device and read once for each ``interval``. Over each epoch
     four ways to collapse are looked for; each warns once, with the likely
-    cure: logits all zero, ``loss_cls`` at ln C, maps that vanish (mean area
+    cure: logits all zero, ``loss_cls`` at ln C (off by less than 1 % in the
+    mean over the steps), maps that vanish (mean area
     under ``area[0]``), maps that saturate (over ``area[1]``).
 
     Args:
@@ -79,7 +80,9 @@ class WSOLMonitorHook(Hook):
         if stats is None:
             return
         self._add(self._sums, stats)
-        self._add(self._epoch, stats)
+        chance = math.log(self._model(runner).head.num_classes)
+        self._add(self._epoch,
+                  dict(stats, off_chance=(stats['loss_cls'] - chance).abs()))
         if self.every_n_train_iters(runner, self.interval):
             for name, value in self._means(self._sums).items():
                 if name not in ('peak_logit', 'loss_cls'):
@@ -89,16 +92,19 @@ class WSOLMonitorHook(Hook):
             self._steps = 0
             self._check(runner, self._means(self._epoch))
 
+    @staticmethod
+    def _model(runner: Runner) -> torch.nn.Module:
+        model = runner.model
+        return model.module if is_model_wrapper(model) else model
+
     def _check(self, runner: Runner, means: Dict[str, float]) -> None:
         """Warns of the collapses that an epoch's means show."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        chance = math.log(model.head.num_classes)
+        chance = math.log(self._model(runner).head.num_classes)
         area = means.get('fg_area')
         dead = means['peak_logit'] == 0
         for name, found in (
             ('dead', dead),
-            ('chance', not dead and means['loss_cls'] > 0.99 * chance),
+            ('chance', not dead and means['off_chance'] < 0.01 * chance),
             ('vanished', area is not None and area < self.area[0]),
             ('saturated', area is not None and area > self.area[1]),
         ):

@@ -75,6 +75,15 @@ def test_monitor_warns_once_of_collapse_after_an_epoch(caplog, stats, message):
     assert 'epoch 1' in caplog.records[0].getMessage()
 
 
+def test_monitor_takes_a_slow_start_for_no_collapse(caplog):
+    """The mean is ln C, but the steps are not."""
+    runner, hook = Runner(), WSOLMonitorHook()
+    for i in range(4):
+        run(hook, runner, 1, **{
+            **SOUND, 'loss_cls': math.log(5) + .1 * (-1)**i})
+    assert not caplog.records
+
+
 def test_warm_up_follows_the_epoch():
     runner, hook = Runner(), ClsWarmupHook(epochs=2)
     seen = []

@@ -1,9 +1,10 @@
-# CUB-200-2011; the grey levels of its masks tell how many annotators agree.
+# CUB-200-2011. Its boxes count pixels as stored, before any EXIF turn; the grey
+# levels of its masks tell how many annotators agree.
 dataset_type = 'bas_mm.CUBLocalization'
 data_root = 'data/CUB_200_2011'
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
     dict(
         type='Resize',
         scale=(256, 256),
@@ -16,7 +17,7 @@ train_pipeline = [
 ]
 
 _load = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
     dict(type='bas_mm.LoadLocAnnotations', threshold=128),
     dict(
         type='Resize',
