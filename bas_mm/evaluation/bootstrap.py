@@ -45,7 +45,7 @@ def resample(metric: WSOLMetric, num: int, seed: int = 0
         tables = _pool(table, draws)
     else:
         tables = ({k: v[rows] for k, v in table.items()} for rows in draws)
-    with _quiet():
+    with quiet():
         figures = [metric.compute(rows) for rows in tables]
     # A figure may be missing from a resample that lacks, say, all boxes.
     names = sorted(set().union(*figures)) if figures else []
@@ -82,7 +82,8 @@ def intervals(metrics: Sequence, num: int, seed: int = 0
 
     Args:
         metrics: Those that are no :class:`WSOLMetric` are passed over.
-        num, seed: See :func:`resample`.
+        num: How many times.
+        seed: Of the random numbers.
 
     Returns:
         Names, with prefix, to low and high end.
@@ -123,8 +124,11 @@ def _pool(table: dict[str, np.ndarray], draws: Iterator[np.ndarray]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings: what is worth saying was said of the whole data set."""
+def quiet() -> Iterator[None]:
+    """Switch warnings off, of logs and of numbers without a value.
+
+    What is worth saying was said of the whole data set.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
