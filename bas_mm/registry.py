@@ -5,28 +5,33 @@ Each is a child of mmengine's registry of the same kind. Configs keep
 stock types bare: a prefixed look-up imports this module and the
 ``locations`` below by itself, so no ``custom_imports`` is needed.
 """
+
 from mmengine import registry as _mmengine
 from mmengine.registry import Registry
 
 MODELS = Registry(
-    'model', parent=_mmengine.MODELS, scope='bas_mm',
-    locations=['bas_mm.models'])
+    'model', parent=_mmengine.MODELS, scope='bas_mm', locations=['bas_mm.models']
+)
 DATASETS = Registry(
-    'dataset', parent=_mmengine.DATASETS, scope='bas_mm',
-    locations=['bas_mm.datasets'])
+    'dataset', parent=_mmengine.DATASETS, scope='bas_mm', locations=['bas_mm.datasets']
+)
 TRANSFORMS = Registry(
-    'transform', parent=_mmengine.TRANSFORMS, scope='bas_mm',
-    locations=['bas_mm.datasets'])
+    'transform',
+    parent=_mmengine.TRANSFORMS,
+    scope='bas_mm',
+    locations=['bas_mm.datasets'],
+)
 METRICS = Registry(
-    'metric', parent=_mmengine.METRICS, scope='bas_mm',
-    locations=['bas_mm.evaluation'])
+    'metric', parent=_mmengine.METRICS, scope='bas_mm', locations=['bas_mm.evaluation']
+)
 HOOKS = Registry(
-    'hook', parent=_mmengine.HOOKS, scope='bas_mm',
-    locations=['bas_mm.engine'])
+    'hook', parent=_mmengine.HOOKS, scope='bas_mm', locations=['bas_mm.engine']
+)
 VISUALIZERS = Registry(
-    'visualizer', parent=_mmengine.VISUALIZERS, scope='bas_mm',
-    locations=['bas_mm.visualization'])
+    'visualizer',
+    parent=_mmengine.VISUALIZERS,
+    scope='bas_mm',
+    locations=['bas_mm.visualization'],
+)
 
-__all__ = [
-    'DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'TRANSFORMS', 'VISUALIZERS'
-]
+__all__ = ['DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'TRANSFORMS', 'VISUALIZERS']

@@ -1,4 +1,5 @@
 """Test a checkpoint: print its metrics, write pictures and results."""
+
 import argparse
 
 import bas_mm  # noqa: F401  first, so that its checks speak first
@@ -12,8 +13,12 @@ from mmengine.runner import Runner
 
 from bas_mm.evaluation import DumpMaps, intervals
 from bas_mm.utils.cli import (
-    add_common_arguments, build_runner, finish_config, format_metrics,
-    load_config)
+    add_common_arguments,
+    build_runner,
+    finish_config,
+    format_metrics,
+    load_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,43 +30,42 @@ def parse_args() -> argparse.Namespace:
         '--out',
         metavar='FILE',
         help='write results to FILE: .json and .yaml hold the metrics, .pkl '
-        'the predictions, unless --out-item says otherwise')
+        'the predictions, unless --out-item says otherwise',
+    )
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
-        help='what --out writes; predictions need a .pkl file')
+        help='what --out writes; predictions need a .pkl file',
+    )
     parser.add_argument(
         '--dump',
         metavar='DIR|FILE.npz',
         help='keep maps, boxes and scores for eval_maps.py and report.py: in '
-        'a folder, or the maps in one .npz and the rest in a folder beside')
+        'a folder, or the maps in one .npz and the rest in a folder beside',
+    )
     parser.add_argument(
         '--dump-views',
         type=int,
         default=1000,
         metavar='N',
         help='--dump keeps the pictures of about N images, spread over the '
-        'data set, as JPEG (default: 1000)')
+        'data set, as JPEG (default: 1000)',
+    )
     parser.add_argument(
         '--bootstrap',
         type=int,
         default=0,
         metavar='N',
-        help='95 %% intervals of the metrics, from N resamples of the images')
+        help='95 %% intervals of the metrics, from N resamples of the images',
+    )
+    parser.add_argument('--show-dir', metavar='DIR', help='write pictures to DIR')
+    parser.add_argument('--show', action='store_true', help='show pictures in a window')
     parser.add_argument(
-        '--show-dir', metavar='DIR', help='write pictures to DIR')
+        '--interval', type=int, default=1, help='picture every INTERVAL-th sample'
+    )
     parser.add_argument(
-        '--show', action='store_true', help='show pictures in a window')
-    parser.add_argument(
-        '--interval',
-        type=int,
-        default=1,
-        help='picture every INTERVAL-th sample')
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
-        help='seconds that each window stays')
+        '--wait-time', type=float, default=2, help='seconds that each window stays'
+    )
     add_common_arguments(parser)
     args = parser.parse_args()
     if args.out is None and args.out_item is not None:
@@ -71,16 +75,19 @@ def parse_args() -> argparse.Namespace:
         if args.out_item is None:
             args.out_item = 'pred' if pickled else 'metrics'
         if args.out_item == 'pred' and not pickled:
-            parser.error('--out-item pred needs an --out file that ends in '
-                         f'.pkl, got {args.out}')
-        if not args.out.endswith(('.pkl', '.pickle', '.json', '.yaml',
-                                  '.yml')):
-            parser.error('--out needs a file that ends in .json, .yaml or '
-                         f'.pkl, got {args.out}')
+            parser.error(
+                f'--out-item pred needs an --out file that ends in .pkl, got {args.out}'
+            )
+        if not args.out.endswith(('.pkl', '.pickle', '.json', '.yaml', '.yml')):
+            parser.error(
+                f'--out needs a file that ends in .json, .yaml or .pkl, got {args.out}'
+            )
     for name in ('bootstrap', 'dump_views'):
         if getattr(args, name) < 0:
-            parser.error(f'--{name.replace("_", "-")} must be at least 0, '
-                         f'got {getattr(args, name)}')
+            parser.error(
+                f'--{name.replace("_", "-")} must be at least 0, '
+                f'got {getattr(args, name)}'
+            )
     return args
 
 
@@ -92,13 +99,15 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.show or args.show_dir is not None:
         hooks = cfg.get('default_hooks') or {}
         visualization = dict(
-            hooks.get('visualization') or dict(type='VisualizationHook'))
+            hooks.get('visualization') or dict(type='VisualizationHook')
+        )
         visualization.update(
             enable=True,
             show=args.show,
             wait_time=args.wait_time,
             out_dir=args.show_dir,
-            interval=args.interval)
+            interval=args.interval,
+        )
         cfg.default_hooks = {**hooks, 'visualization': visualization}
         if cfg.get('visualizer') is None:
             cfg.visualizer = dict(type='bas_mm.WSOLVisualizer')
@@ -125,7 +134,9 @@ def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
             info,
             model=type(model).__name__,
             config=args.config,
-            checkpoint=args.checkpoint))
+            checkpoint=args.checkpoint,
+        ),
+    )
     dump.dataset_meta = runner.test_evaluator.dataset_meta
     return dump
 
@@ -138,8 +149,7 @@ def main() -> None:
     finish_config(cfg, args)
     runner = build_runner(cfg)
     if args.out_item == 'pred':
-        runner.test_evaluator.metrics.append(
-            DumpResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:
         runner.test_evaluator.metrics.append(build_dump(runner, args))
     metrics = runner.test()
@@ -147,10 +157,10 @@ def main() -> None:
         table = dict(metrics)
         if args.bootstrap:
             for name, (low, high) in intervals(
-                    runner.test_evaluator.metrics, args.bootstrap).items():
+                runner.test_evaluator.metrics, args.bootstrap
+            ).items():
                 if low <= high:  # not NaN
-                    table[name] = (
-                        f'{metrics[name]:.4f} [{low:.2f}, {high:.2f}]')
+                    table[name] = f'{metrics[name]:.4f} [{low:.2f}, {high:.2f}]'
                     metrics[f'{name}_ci95'] = [low, high]
         print(format_metrics(table), flush=True)
         if args.out_item == 'metrics':

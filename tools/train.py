@@ -1,4 +1,5 @@
 """Train a model."""
+
 import argparse
 
 import bas_mm  # noqa: F401  first, so that its checks speak first
@@ -7,7 +8,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from bas_mm.utils.cli import (
-    add_common_arguments, build_runner, finish_config, load_config)
+    add_common_arguments,
+    build_runner,
+    finish_config,
+    load_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,19 +25,21 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         metavar='CHECKPOINT',
         help='go on from CHECKPOINT, or, without one, from the latest '
-        'checkpoint in the work dir')
+        'checkpoint in the work dir',
+    )
     parser.add_argument(
-        '--no-validate',
-        action='store_true',
-        help='do not evaluate during training')
+        '--no-validate', action='store_true', help='do not evaluate during training'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the batch size')
+        help='scale the learning rate with the batch size',
+    )
     parser.add_argument(
         '--no-persistent-workers',
         action='store_true',
-        help='start the workers of the data loaders anew each epoch')
+        help='start the workers of the data loaders anew each epoch',
+    )
     add_common_arguments(parser)
     return parser.parse_args()
 
@@ -49,7 +56,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         if get_device() == 'cpu':
             raise ValueError(
                 '--amp needs a GPU, and none was found. Leave --amp out to '
-                'train on CPU.')
+                'train on CPU.'
+            )
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
@@ -57,14 +65,14 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             raise ValueError(
                 '--auto-scale-lr needs the batch size that the learning rate '
                 'was chosen for: set `auto_scale_lr=dict(base_batch_size=N)` '
-                f'in {args.config}.')
+                f'in {args.config}.'
+            )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.no_persistent_workers:
-        for field in ('train_dataloader', 'val_dataloader',
-                      'test_dataloader'):
+        for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             if cfg.get(field) is not None:
                 cfg[field].persistent_workers = False
 

@@ -5,6 +5,11 @@ from .toy import ToyLocalization
 from .transforms import LoadLocAnnotations, PackLocInputs, TenCrop
 
 __all__ = [
-    'CUBLocalization', 'CustomLocalization', 'ImageNetLocalization',
-    'LoadLocAnnotations', 'PackLocInputs', 'TenCrop', 'ToyLocalization'
+    'CUBLocalization',
+    'CustomLocalization',
+    'ImageNetLocalization',
+    'LoadLocAnnotations',
+    'PackLocInputs',
+    'TenCrop',
+    'ToyLocalization',
 ]

@@ -1,4 +1,5 @@
 """CUB-200-2011 with boxes and masks for localization."""
+
 import os
 import os.path as osp
 import re
@@ -12,7 +13,8 @@ from ..registry import DATASETS
 
 DATA_ROOT_HINT = (
     "give the folder with `--data-root DIR` or the field `data_root` of the "
-    "data set's config")
+    "data set's config"
+)
 
 
 def require_folder(data_root: str, *needed: str) -> str:
@@ -31,20 +33,22 @@ def require_folder(data_root: str, *needed: str) -> str:
     data_root = osp.expanduser(data_root)
     if not osp.isdir(data_root):
         raise FileNotFoundError(
-            f'The data folder `{data_root}` does not exist: {DATA_ROOT_HINT}.')
+            f'The data folder `{data_root}` does not exist: {DATA_ROOT_HINT}.'
+        )
     for name in needed:
         if not osp.exists(osp.join(data_root, name)):
             raise FileNotFoundError(
                 f'`{name}` is missing in the data folder `{data_root}`, which '
                 f'must hold {", ".join(f"`{n}`" for n in needed)}: '
-                f'{DATA_ROOT_HINT}.')
+                f'{DATA_ROOT_HINT}.'
+            )
     return data_root
 
 
 def _read_table(path: str, types: tuple, expected: str) -> Dict[int, tuple]:
     """Read lines of ``id value...``; spaces belong to a lone text value."""
     table: Dict[int, tuple] = {}
-    text = types == (str, )
+    text = types == (str,)
     with open(path, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
             fields = line.split(None, 1) if text else line.split()
@@ -58,10 +62,12 @@ def _read_table(path: str, types: tuple, expected: str) -> Dict[int, tuple]:
             except ValueError:
                 raise ValueError(
                     f'{path}, line {number}: expected `{expected}`, '
-                    f'got `{line.strip()}`.') from None
+                    f'got `{line.strip()}`.'
+                ) from None
             if key in table:
                 raise ValueError(
-                    f'{path}, line {number}: the id {key} stands there twice.')
+                    f'{path}, line {number}: the id {key} stands there twice.'
+                )
             table[key] = row
     return table
 
@@ -110,36 +116,46 @@ class CUBLocalization(CUB):
             class, or a box has no area.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 split: str = 'train',
-                 test_mode: bool = False,
-                 metainfo: Optional[dict] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        test_mode: bool = False,
+        metainfo: Optional[dict] = None,
+        **kwargs,
+    ):
         if split not in ('train', 'test'):
             raise ValueError(
                 f"`split` of {type(self).__name__} must be 'train' or "
-                f"'test', but got {split!r}.")
+                f"'test', but got {split!r}."
+            )
         data_root = require_folder(
-            data_root, 'images.txt', 'image_class_labels.txt',
-            'train_test_split.txt', 'images')
+            data_root,
+            'images.txt',
+            'image_class_labels.txt',
+            'train_test_split.txt',
+            'images',
+        )
         metainfo = dict(metainfo or {})
         classes = osp.join(data_root, 'classes.txt')
-        if ('classes' not in metainfo and kwargs.get('classes') is None
-                and osp.exists(classes)):
-            table = _read_table(classes, (str, ), 'id name')
+        if (
+            'classes' not in metainfo
+            and kwargs.get('classes') is None
+            and osp.exists(classes)
+        ):
+            table = _read_table(classes, (str,), 'id name')
             if sorted(table) != list(range(1, len(table) + 1)):
-                raise ValueError(
-                    f'{classes}: the ids must be 1 to {len(table)}.')
+                raise ValueError(f'{classes}: the ids must be 1 to {len(table)}.')
             metainfo['classes'] = tuple(
-                re.sub(r'^\d+\.', '', table[i + 1][0])
-                for i in range(len(table)))
+                re.sub(r'^\d+\.', '', table[i + 1][0]) for i in range(len(table))
+            )
         super().__init__(
             data_root=data_root,
             split=split,
             test_mode=test_mode,
             metainfo=metainfo,
-            **kwargs)
+            **kwargs,
+        )
 
     def load_data_list(self) -> List[dict]:
         """Read the lists of the official release.
@@ -147,48 +163,52 @@ class CUBLocalization(CUB):
         Returns:
             list[dict]: One info for each picture of the split.
         """
-        names = _read_table(self.ann_file, (str, ), 'id path')
-        labels = _read_table(self.image_class_labels_file, (int, ), 'id class')
-        splits = _read_table(self.train_test_split_file, (int, ), 'id 0|1')
-        tables = [(self.image_class_labels_file, labels),
-                  (self.train_test_split_file, splits)]
+        names = _read_table(self.ann_file, (str,), 'id path')
+        labels = _read_table(self.image_class_labels_file, (int,), 'id class')
+        splits = _read_table(self.train_test_split_file, (int,), 'id 0|1')
+        tables = [
+            (self.image_class_labels_file, labels),
+            (self.train_test_split_file, splits),
+        ]
         boxes_file = osp.join(self.data_root, 'bounding_boxes.txt')
         boxes = None
         if osp.exists(boxes_file):
-            boxes = _read_table(boxes_file, (float, ) * 4, 'id x y w h')
+            boxes = _read_table(boxes_file, (float,) * 4, 'id x y w h')
             tables.append((boxes_file, boxes))
         for path, table in tables:
             self._require_same_ids(names, table, path)
 
         masks = self._list_masks()
         data_list, without_mask = [], 0
-        for key, (name, ) in names.items():
+        for key, (name,) in names.items():
             label, train = labels[key][0], splits[key][0]
             if train not in (0, 1):
                 raise ValueError(
                     f'{self.train_test_split_file}, id {key}: expected 1 '
-                    f'(train) or 0 (test), got {train}.')
+                    f'(train) or 0 (test), got {train}.'
+                )
             if not 1 <= label <= len(self.CLASSES):
                 raise ValueError(
                     f'{self.image_class_labels_file}, id {key}: expected a '
-                    f'class from 1 to {len(self.CLASSES)}, got {label}.')
+                    f'class from 1 to {len(self.CLASSES)}, got {label}.'
+                )
             if bool(train) != (self.split == 'train'):
                 continue
             info = dict(
                 img_path=self.backend.join_path(self.img_prefix, name),
-                gt_label=label - 1)
+                gt_label=label - 1,
+            )
             if boxes is not None:
                 x, y, w, h = boxes[key]
                 if not (w > 0 and h > 0 and np.isfinite([x, y, w, h]).all()):
                     raise ValueError(
                         f'{boxes_file}, id {key}: expected `x y w h` with a '
-                        f'width and a height above 0, got {boxes[key]}.')
-                info['gt_bboxes'] = np.array(
-                    [[x, y, x + w, y + h]], dtype=np.float32)
+                        f'width and a height above 0, got {boxes[key]}.'
+                    )
+                info['gt_bboxes'] = np.array([[x, y, x + w, y + h]], dtype=np.float32)
             mask = osp.splitext(name)[0] + '.png'
             if mask in masks:
-                info['seg_map_path'] = osp.join(
-                    self.data_root, 'segmentations', mask)
+                info['seg_map_path'] = osp.join(self.data_root, 'segmentations', mask)
             else:
                 without_mask += 1
             data_list.append(info)
@@ -196,22 +216,27 @@ class CUBLocalization(CUB):
             MMLogger.get_current_instance().warning(
                 f'{without_mask} of {len(data_list)} pictures of the '
                 f'{self.split} split have no mask in '
-                f'`{osp.join(self.data_root, "segmentations")}`.')
+                f'`{osp.join(self.data_root, "segmentations")}`.'
+            )
         return data_list
 
     def _require_same_ids(self, names: dict, table: dict, path: str) -> None:
-        for here, there, a, b in ((names, table, self.ann_file, path),
-                                  (table, names, path, self.ann_file)):
+        for here, there, a, b in (
+            (names, table, self.ann_file, path),
+            (table, names, path, self.ann_file),
+        ):
             odd = sorted(here.keys() - there.keys())
             if odd:
                 raise ValueError(
                     f'{len(odd)} ids are in `{a}` but not in `{b}`, the first '
-                    f'is {odd[0]}: both lists must hold the same pictures.')
+                    f'is {odd[0]}: both lists must hold the same pictures.'
+                )
 
     def _list_masks(self) -> set:
         """Relative paths of all masks: one listing, no stat per picture."""
         root = osp.join(self.data_root, 'segmentations')
         return {
             osp.relpath(osp.join(folder, name), root).replace(os.sep, '/')
-            for folder, _, files in os.walk(root) for name in files
+            for folder, _, files in os.walk(root)
+            for name in files
         }

@@ -1,4 +1,5 @@
 """Pictures of your own: a folder per class, boxes and masks optional."""
+
 import hashlib
 import json
 import os.path as osp
@@ -15,8 +16,7 @@ from ..registry import DATASETS
 from .cub import DATA_ROOT_HINT, require_folder
 from .imagenet import _folders, list_files, read_voc_boxes
 
-_SPLIT_FOLDERS = dict(train=('train', ), test=('test', 'val'),
-                      val=('val', 'test'))
+_SPLIT_FOLDERS = dict(train=('train',), test=('test', 'val'), val=('val', 'test'))
 
 
 @DATASETS.register_module()
@@ -72,29 +72,37 @@ class CustomLocalization(CustomDataset):
             match, or a box is wrong and ``on_error='raise'``.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 split: str = '',
-                 box_file: str = '',
-                 mask_dir: str = '',
-                 on_error: str = 'raise',
-                 test_ratio: float = 0.2,
-                 metainfo: Optional[dict] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        split: str = '',
+        box_file: str = '',
+        mask_dir: str = '',
+        on_error: str = 'raise',
+        test_ratio: float = 0.2,
+        metainfo: Optional[dict] = None,
+        **kwargs,
+    ):
         for name, value, allowed in (
             ('split', split, ('', 'train', 'test', 'val')),
-            ('on_error', on_error, ('raise', 'skip'))):
+            ('on_error', on_error, ('raise', 'skip')),
+        ):
             if value not in allowed:
-                raise ValueError(f'`{name}` of CustomLocalization must be one '
-                                 f'of {allowed}, but got {value!r}.')
+                raise ValueError(
+                    f'`{name}` of CustomLocalization must be one '
+                    f'of {allowed}, but got {value!r}.'
+                )
         if not 0 < test_ratio < 1:
-            raise ValueError('`test_ratio` of CustomLocalization must be above '
-                             f'0 and below 1, but got {test_ratio!r}.')
+            raise ValueError(
+                '`test_ratio` of CustomLocalization must be above '
+                f'0 and below 1, but got {test_ratio!r}.'
+            )
         for name in ('ann_file', 'data_prefix'):
             if kwargs.pop(name, None):
                 raise ValueError(
                     f'CustomLocalization takes no `{name}`: it reads a folder '
-                    "per class; use mmpretrain's CustomDataset for lists.")
+                    "per class; use mmpretrain's CustomDataset for lists."
+                )
         data_root = require_folder(data_root)
         self.split = split
         self.on_error = on_error
@@ -109,7 +117,8 @@ class CustomLocalization(CustomDataset):
         self.hold_out = True
         prefix = ''
         layout = [
-            name for name in ('train', 'test', 'val')
+            name
+            for name in ('train', 'test', 'val')
             if osp.isdir(osp.join(data_root, name))
             and _folders(osp.join(data_root, name))
         ]
@@ -119,14 +128,13 @@ class CustomLocalization(CustomDataset):
                 raise FileNotFoundError(
                     f'`{data_root}` has {layout} but no folder '
                     f'`{_SPLIT_FOLDERS[split][0]}`: add it, or put all class '
-                    f'folders into one folder and {DATA_ROOT_HINT}.')
+                    f'folders into one folder and {DATA_ROOT_HINT}.'
+                )
             prefix, self.hold_out = found[0], False
         self.layout = layout
         super().__init__(
-            data_root=data_root,
-            data_prefix=prefix,
-            metainfo=metainfo,
-            **kwargs)
+            data_root=data_root, data_prefix=prefix, metainfo=metainfo, **kwargs
+        )
 
     @staticmethod
     def _extra(data_root: str, name: str, value: str) -> str:
@@ -136,7 +144,8 @@ class CustomLocalization(CustomDataset):
         if not osp.exists(path):
             raise FileNotFoundError(
                 f'`{path}` does not exist: mend `{name}` of the data set, or '
-                "set it to '' to go without.")
+                "set it to '' to go without."
+            )
         return osp.normpath(path)
 
     def full_init(self) -> None:
@@ -145,8 +154,7 @@ class CustomLocalization(CustomDataset):
         logger = MMLogger.get_current_instance()
         for kind, names in self._troubles.items():
             more = ', ...' if len(names) > 5 else ''
-            logger.warning(
-                f'{len(names)} {kind}: {", ".join(names[:5])}{more}')
+            logger.warning(f'{len(names)} {kind}: {", ".join(names[:5])}{more}')
         self._troubles.clear()
 
     def load_data_list(self) -> List[dict]:
@@ -155,27 +163,31 @@ class CustomLocalization(CustomDataset):
         Returns:
             list[dict]: One info for each picture of the split.
         """
-        roots = ([self.img_prefix] if self.split or not self.layout else
-                 [osp.join(self.data_root, name) for name in self.layout])
+        roots = (
+            [self.img_prefix]
+            if self.split or not self.layout
+            else [osp.join(self.data_root, name) for name in self.layout]
+        )
         folders = self._class_folders(roots)
         samples = []
         for root in roots:
             prefix = osp.relpath(root, self.data_root)
             prefix = '' if prefix == '.' else f'{prefix}/'
-            here = {k: v for k, v in folders.items()
-                    if osp.isdir(osp.join(root, k))}
+            here = {k: v for k, v in folders.items() if osp.isdir(osp.join(root, k))}
             found, empty = get_samples(root, here, self.is_valid_file)
             self._troubles['class folders without pictures'] += sorted(
-                set(empty) | (folders.keys() - here.keys()))
-            samples += [(prefix, name.replace('\\', '/'), label)
-                        for name, label in found]
+                set(empty) | (folders.keys() - here.keys())
+            )
+            samples += [
+                (prefix, name.replace('\\', '/'), label) for name, label in found
+            ]
         if not self._troubles['class folders without pictures']:
             del self._troubles['class folders without pictures']
 
         infos = {
             prefix + name: dict(
-                img_path=osp.join(self.data_root, prefix + name),
-                gt_label=label)
+                img_path=osp.join(self.data_root, prefix + name), gt_label=label
+            )
             for prefix, name, label in samples
         }
         wanted = [key for key in infos if self._is_wanted(key)]
@@ -184,8 +196,8 @@ class CustomLocalization(CustomDataset):
                 f'No pictures for split={self.split!r} in `{self.img_prefix}` '
                 f'({len(infos)} in the folder; extensions '
                 f'{sorted(self.extensions)}): {DATA_ROOT_HINT}, a folder per '
-                'class'
-                + ('; or raise or lower `test_ratio`.' if infos else '.'))
+                'class' + ('; or raise or lower `test_ratio`.' if infos else '.')
+            )
         names = _Names((prefix, name) for prefix, name, _ in samples)
         if self.box_file:
             self._add_boxes(infos, names, set(wanted))
@@ -207,9 +219,10 @@ class CustomLocalization(CustomDataset):
                 name
                 for name in _folders(root)
                 if not any(
-                    extra and f'{extra}/'.startswith(
-                        f'{osp.normpath(osp.join(root, name))}/')
-                    for extra in extras)
+                    extra
+                    and f'{extra}/'.startswith(f'{osp.normpath(osp.join(root, name))}/')
+                    for extra in extras
+                )
             }
 
         here = set().union(*map(listed, roots))
@@ -219,7 +232,8 @@ class CustomLocalization(CustomDataset):
             if here - names:
                 raise ValueError(
                     f'The class folders {sorted(here - names)} of `{roots[0]}` '
-                    'are not in `train`: the model would not know them.')
+                    'are not in `train`: the model would not know them.'
+                )
         classes = self.CLASSES
         if classes is None:
             classes = self._metainfo['classes'] = tuple(sorted(names))
@@ -230,7 +244,8 @@ class CustomLocalization(CustomDataset):
         raise ValueError(
             f'`{self.img_prefix}` has {len(names)} class folders '
             f'({sorted(names)[:5]}...), but `classes` names {len(classes)}: '
-            'mend the folders or `classes`.')
+            'mend the folders or `classes`.'
+        )
 
     def _is_wanted(self, key: str) -> bool:
         if not (self.hold_out and self.split):
@@ -243,15 +258,18 @@ class CustomLocalization(CustomDataset):
         stem = osp.splitext(name)[0]
         if self.split and self.layout:
             if self._others is None:
-                roots = [osp.join(self.data_root, name)
-                         for name in self.layout]
+                roots = [osp.join(self.data_root, name) for name in self.layout]
                 self._others = {
                     alias
-                    for root in roots if root != self.img_prefix
+                    for root in roots
+                    if root != self.img_prefix
                     for extension in self.extensions
                     for stem_ in list_files(root, extension)
-                    for alias in (stem_, osp.basename(stem_),
-                                  f'{osp.basename(root)}/{stem_}')
+                    for alias in (
+                        stem_,
+                        osp.basename(stem_),
+                        f'{osp.basename(root)}/{stem_}',
+                    )
                 }
             if stem in self._others:
                 return
@@ -261,7 +279,8 @@ class CustomLocalization(CustomDataset):
         if self.on_error == 'raise':
             raise ValueError(
                 f"{message}. Mend `{self.box_file}`, or set on_error='skip' "
-                'to leave such boxes out.')
+                'to leave such boxes out.'
+            )
         self._troubles['boxes were left out'].append(f'{name} ({message})')
 
     def _add_boxes(self, infos: dict, names: '_Names', wanted: set) -> None:
@@ -280,7 +299,9 @@ class CustomLocalization(CustomDataset):
             if size is not None and tuple(size) != sizes[key]:
                 self._bad(
                     f'{name}: its boxes are for {size[0]}x{size[1]} pixels, '
-                    f'but the picture has {width}x{height}', name)
+                    f'but the picture has {width}x{height}',
+                    name,
+                )
                 continue
             for x1, y1, x2, y2 in boxes.tolist():
                 box = f'{name}: the box ({x1:g}, {y1:g}, {x2:g}, {y2:g})'
@@ -288,17 +309,17 @@ class CustomLocalization(CustomDataset):
                     self._bad(f'{box} has swapped corners', name)
                 elif not (x2 > x1 and y2 > y1):
                     self._bad(f'{box} has no area', name)
-                elif (min(x1, y1) < -1 or x2 > width + 1 or y2 > height + 1):
+                elif min(x1, y1) < -1 or x2 > width + 1 or y2 > height + 1:
                     self._bad(
-                        f'{box} reaches outside its picture of '
-                        f'{width}x{height} pixels', name)
+                        f'{box} reaches outside its picture of {width}x{height} pixels',
+                        name,
+                    )
                 else:
                     kept[key].append([x1, y1, x2, y2])
         for key, boxes in kept.items():
             infos[key]['gt_bboxes'] = np.array(boxes, dtype=np.float32)
 
-    def _read_boxes(
-            self) -> Iterator[Tuple[str, np.ndarray, Optional[tuple]]]:
+    def _read_boxes(self) -> Iterator[Tuple[str, np.ndarray, Optional[tuple]]]:
         """Name, boxes and annotated size of each annotated picture."""
         if osp.isdir(self.box_file):
             for stem, path in list_files(self.box_file, '.xml').items():
@@ -314,18 +335,23 @@ class CustomLocalization(CustomDataset):
                     x, y, w, h = map(float, ann['bbox'])
                     boxes[ann['image_id']].append([x, y, x + w, y + h])
             images = {
-                image['id']: (image['file_name'], image.get('width'),
-                              image.get('height'))
+                image['id']: (
+                    image['file_name'],
+                    image.get('width'),
+                    image.get('height'),
+                )
                 for image in coco['images']
             }
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f'{self.box_file}: expected a COCO json file with `images` '
                 '(id, file_name) and `annotations` (image_id, bbox = [x, y, '
-                f'w, h]): {type(error).__name__} {error}.') from None
+                f'w, h]): {type(error).__name__} {error}.'
+            ) from None
         for key in boxes.keys() - images.keys():
-            self._troubles['annotations name pictures that do not exist'
-                           ].append(f'image_id {key}')
+            self._troubles['annotations name pictures that do not exist'].append(
+                f'image_id {key}'
+            )
         for key, (name, width, height) in images.items():
             if key in boxes:
                 size = (width, height) if width and height else None
@@ -347,7 +373,8 @@ class _Names:
         if len(keys) > 1:
             raise ValueError(
                 f'{source}: `{stem}` may mean {sorted(keys)[:3]}: give the '
-                'path, relative to the root folder, not the bare name.')
+                'path, relative to the root folder, not the bare name.'
+            )
         return next(iter(keys), None)
 
 

@@ -1,4 +1,5 @@
 """ILSVRC 2012 with the official boxes for localization."""
+
 import os
 import os.path as osp
 from typing import Dict, List, Optional, Tuple
@@ -25,15 +26,16 @@ def list_files(root: str, extension: str) -> Dict[str, str]:
         extension and with ``/``, to the full path.
     """
     return {
-        osp.relpath(osp.join(folder, name), root)[:-len(extension)].replace(
-            os.sep, '/'): osp.join(folder, name)
-        for folder, _, files in os.walk(root) for name in sorted(files)
+        osp.relpath(osp.join(folder, name), root)[: -len(extension)].replace(
+            os.sep, '/'
+        ): osp.join(folder, name)
+        for folder, _, files in os.walk(root)
+        for name in sorted(files)
         if name.lower().endswith(extension)
     }
 
 
-def read_voc_boxes(
-        path: str) -> Tuple[np.ndarray, Optional[Tuple[int, int]]]:
+def read_voc_boxes(path: str) -> Tuple[np.ndarray, Optional[Tuple[int, int]]]:
     """Read the boxes of a Pascal-VOC XML file.
 
     The numbers are used as they are, like everywhere in this field: VOC
@@ -53,17 +55,20 @@ def read_voc_boxes(
     """
     try:
         root = ElementTree.parse(path).getroot()
-        boxes = [[
-            float(box.findtext(key, 'missing'))
-            for key in ('xmin', 'ymin', 'xmax', 'ymax')
-        ] for box in root.iterfind('object/bndbox')]
-        width, height = (root.findtext(f'size/{k}')
-                         for k in ('width', 'height'))
+        boxes = [
+            [
+                float(box.findtext(key, 'missing'))
+                for key in ('xmin', 'ymin', 'xmax', 'ymax')
+            ]
+            for box in root.iterfind('object/bndbox')
+        ]
+        width, height = (root.findtext(f'size/{k}') for k in ('width', 'height'))
         size = (int(width), int(height)) if width and height else None
     except (ElementTree.ParseError, ValueError) as error:
         raise ValueError(
             f'{path}: expected a Pascal-VOC annotation with numbers in '
-            f'object/bndbox/xmin, ymin, xmax, ymax: {error}.') from None
+            f'object/bndbox/xmin, ymin, xmax, ymax: {error}.'
+        ) from None
     return np.array(boxes, dtype=np.float32).reshape(-1, 4), size
 
 
@@ -111,26 +116,29 @@ class ImageNetLocalization(ImageNet):
 
     XML_FOLDERS = ('bbox/{}', 'Annotations/CLS-LOC/{}', 'Annotations/{}')
 
-    def __init__(self,
-                 data_root: str,
-                 split: str = 'train',
-                 ann_xml: Optional[str] = None,
-                 test_mode: bool = False,
-                 metainfo: Optional[dict] = None,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        ann_xml: Optional[str] = None,
+        test_mode: bool = False,
+        metainfo: Optional[dict] = None,
+        **kwargs,
+    ):
         if split not in ('train', 'val'):
             raise ValueError(
                 "`split` of ImageNetLocalization must be 'train' or 'val' (the "
-                f'test split has no public labels), but got {split!r}.')
+                f'test split has no public labels), but got {split!r}.'
+            )
         prefix = kwargs.get('data_prefix') or split
         data_root = require_folder(
-            data_root, *([prefix] if isinstance(prefix, str) else []))
+            data_root, *([prefix] if isinstance(prefix, str) else [])
+        )
         self.split = split
         self.ann_xml = ann_xml
         metainfo = dict(metainfo or {})
         wnids, words = self._find_classes(data_root)
-        if words and 'classes' not in metainfo and (kwargs.get('classes')
-                                                    is None):
+        if words and 'classes' not in metainfo and (kwargs.get('classes') is None):
             metainfo['classes'] = words
         self.wnids = wnids
         super().__init__(
@@ -138,7 +146,8 @@ class ImageNetLocalization(ImageNet):
             split=split,
             test_mode=test_mode,
             metainfo=metainfo,
-            **kwargs)
+            **kwargs,
+        )
 
     @staticmethod
     def _find_classes(data_root: str) -> Tuple[tuple, tuple]:
@@ -167,12 +176,14 @@ class ImageNetLocalization(ImageNet):
         if not samples:
             raise FileNotFoundError(
                 f'No pictures in `{self.ann_file or self.img_prefix}`: '
-                f'{DATA_ROOT_HINT}.')
+                f'{DATA_ROOT_HINT}.'
+            )
         first = osp.join(self.img_prefix, samples[0][0])
         if not osp.exists(first):
             raise FileNotFoundError(
                 f'The first picture of `{self.ann_file}`, `{first}`, does not '
-                f'exist: {DATA_ROOT_HINT}.')
+                f'exist: {DATA_ROOT_HINT}.'
+            )
         data_list = [
             dict(img_path=osp.join(self.img_prefix, name), gt_label=label)
             for name, label in samples
@@ -189,12 +200,12 @@ class ImageNetLocalization(ImageNet):
                 if not line.strip():
                     continue
                 name, _, label = line.strip().rpartition(' ')
-                if not (name and label.isdecimal()
-                        and int(label) < len(self.CLASSES)):
+                if not (name and label.isdecimal() and int(label) < len(self.CLASSES)):
                     raise ValueError(
                         f'{self.ann_file}, line {number}: expected `path '
                         f'index` with an index from 0 to '
-                        f'{len(self.CLASSES) - 1}, got `{line.strip()}`.')
+                        f'{len(self.CLASSES) - 1}, got `{line.strip()}`.'
+                    )
                 samples.append((name.strip(), int(label)))
         return samples
 
@@ -204,7 +215,8 @@ class ImageNetLocalization(ImageNet):
             raise FileNotFoundError(
                 f'`{self.img_prefix}` has no folder for each class, and there '
                 f'is no `meta/{self.split}.txt` (lines `path index`) in '
-                f'`{self.data_root}`: write one, or {DATA_ROOT_HINT}.')
+                f'`{self.data_root}`: write one, or {DATA_ROOT_HINT}.'
+            )
         wnids = self.wnids or sorted(folders)
         odd = sorted(set(folders) ^ set(wnids))
         if odd or len(wnids) != len(self.CLASSES):
@@ -212,10 +224,13 @@ class ImageNetLocalization(ImageNet):
                 f'`{self.img_prefix}` has {len(folders)} class folders, but '
                 f'{len(self.CLASSES)} classes are expected'
                 f'{f" (odd: {odd[:3]})" if odd else ""}: mend the folders or '
-                f'`classes.txt` in `{self.data_root}`.')
+                f'`classes.txt` in `{self.data_root}`.'
+            )
         samples, _ = get_samples(
-            self.img_prefix, {w: i for i, w in enumerate(wnids)},
-            is_valid_file=self.is_valid_file)
+            self.img_prefix,
+            {w: i for i, w in enumerate(wnids)},
+            is_valid_file=self.is_valid_file,
+        )
         return samples
 
     def _xml_folder(self) -> Optional[str]:
@@ -226,20 +241,21 @@ class ImageNetLocalization(ImageNet):
                 raise FileNotFoundError(
                     f'The folder of XML boxes `{folder}` does not exist: set '
                     '`ann_xml` of the data set to the right one, or to '
-                    "'' to go without boxes.")
+                    "'' to go without boxes."
+                )
             return folder if self.ann_xml else None
         if self.split != 'val' and not self.test_mode:
             return None
         places = [
-            osp.join(self.data_root, p.format(self.split))
-            for p in self.XML_FOLDERS
+            osp.join(self.data_root, p.format(self.split)) for p in self.XML_FOLDERS
         ]
         for folder in places:
             if osp.isdir(folder):
                 return folder
         logger.warning(
             f'No boxes: none of {places} exists. Set `ann_xml` of the data '
-            'set to the folder of the XML files.')
+            'set to the folder of the XML files.'
+        )
         return None
 
     def _add_boxes(self, data_list: List[dict], folder: str) -> None:
@@ -253,16 +269,18 @@ class ImageNetLocalization(ImageNet):
                 continue
             boxes, _ = read_voc_boxes(path)
             if (boxes[:, 2:] < boxes[:, :2]).any():
-                raise ValueError(f'{path}: expected xmin <= xmax and ymin <= '
-                                 f'ymax, got {boxes.tolist()}.')
+                raise ValueError(
+                    f'{path}: expected xmin <= xmax and ymin <= '
+                    f'ymax, got {boxes.tolist()}.'
+                )
             info['gt_bboxes'] = boxes
         if missing or files:
             MMLogger.get_current_instance().warning(
                 f'{missing} of {len(data_list)} pictures have no XML file in '
-                f'`{folder}`; {len(files)} XML files there have no picture.')
+                f'`{folder}`; {len(files)} XML files there have no picture.'
+            )
 
 
 def _folders(root: str) -> List[str]:
     with os.scandir(root) as entries:
-        return [e.name for e in entries
-                if e.is_dir() and not e.name.startswith('.')]
+        return [e.name for e in entries if e.is_dir() and not e.name.startswith('.')]

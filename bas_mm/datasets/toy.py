@@ -12,6 +12,7 @@ Cross-entropy is content with the head; evidence still grows with the rest.
 That is the case that weakly supervised localization is about: a class
 activation map finds the part, a good method finds the whole.
 """
+
 import json
 import os
 import os.path as osp
@@ -51,6 +52,7 @@ class ToyPicture(NamedTuple):
         mask (np.ndarray): ``(s, s)`` bool, the whole object.
         part (np.ndarray): ``(s, s)`` bool, its head, a subset of ``mask``.
     """
+
     image: np.ndarray
     mask: np.ndarray
     part: np.ndarray
@@ -66,25 +68,34 @@ def _random_colour(rng: np.random.Generator) -> np.ndarray:
     return _hsv(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.2, 0.95))
 
 
-def _noise(rng: np.random.Generator, size: int, cells: int,
-           channels: int) -> np.ndarray:
+def _noise(
+    rng: np.random.Generator, size: int, cells: int, channels: int
+) -> np.ndarray:
     """Smooth noise in [0, 1), ``(size, size, channels)`` float32."""
     grid = rng.random((cells, cells, channels), dtype=np.float32)
-    return cv2.resize(
-        grid, (size, size), interpolation=cv2.INTER_CUBIC).reshape(
-            size, size, channels)
+    return cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC).reshape(
+        size, size, channels
+    )
 
 
 def _polygon(alpha: np.ndarray, points: np.ndarray) -> None:
     """Fill an anti-aliased polygon, ``(n, 2)`` pixel coordinates."""
-    cv2.fillPoly(alpha, [np.round(points * 2**_SHIFT).astype(np.int32)], 255,
-                 cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(
+        alpha, [np.round(points * 2**_SHIFT).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT
+    )
 
 
 def _disc(alpha: np.ndarray, centre: np.ndarray, radius: float) -> None:
     c = np.round(np.asarray(centre) * 2**_SHIFT).astype(int)
-    cv2.circle(alpha, (int(c[0]), int(c[1])), int(radius * 2**_SHIFT), 255, -1,
-               cv2.LINE_AA, _SHIFT)
+    cv2.circle(
+        alpha,
+        (int(c[0]), int(c[1])),
+        int(radius * 2**_SHIFT),
+        255,
+        -1,
+        cv2.LINE_AA,
+        _SHIFT,
+    )
 
 
 def _limb(alpha: np.ndarray, points: np.ndarray, radii: np.ndarray) -> None:
@@ -122,8 +133,7 @@ def _badge(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if name == 'rings':
         return np.floor(np.hypot(a, b) * 3) % 2 == 0
     if name == 'dots':
-        return np.hypot((a * 1.5 + 0.5) % 1 - 0.5,
-                        (b * 1.5 + 0.5) % 1 - 0.5) < 0.3
+        return np.hypot((a * 1.5 + 0.5) % 1 - 0.5, (b * 1.5 + 0.5) % 1 - 0.5) < 0.3
     if name == 'cross':
         return (np.abs(a) < 0.27) | (np.abs(b) < 0.27)
     return np.floor(np.arctan2(b, a) * 3 / np.pi) % 2 == 0
@@ -161,26 +171,40 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
         if kind == 0:  # jagged polygon
             angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
             rim = np.stack([np.cos(angles), np.sin(angles)], 1)
-            _polygon(alpha,
-                     centre + rim * radius * rng.uniform(.5, 1.2,
-                                                         (len(rim), 1)))
+            _polygon(
+                alpha, centre + rim * radius * rng.uniform(0.5, 1.2, (len(rim), 1))
+            )
         elif kind == 1:  # blob
             axes = radius * rng.uniform(0.4, 1.3, 2)
-            cv2.ellipse(alpha, (tuple(map(float, centre)),
-                                tuple(map(float, 2 * axes)),
-                                float(rng.uniform(0, 180))), 255, -1,
-                        cv2.LINE_AA)
+            cv2.ellipse(
+                alpha,
+                (
+                    tuple(map(float, centre)),
+                    tuple(map(float, 2 * axes)),
+                    float(rng.uniform(0, 180)),
+                ),
+                255,
+                -1,
+                cv2.LINE_AA,
+            )
         elif kind == 2:  # twig: limbs are no sign of an object
-            steps = rng.normal(0, radius * 0.6, (4, 2)) + rng.normal(
-                0, radius * 0.6, 2)
-            _limb(alpha, centre + np.cumsum(steps, 0),
-                  np.linspace(*rng.uniform(0.01, 0.035, 2), 4) * size)
+            steps = rng.normal(0, radius * 0.6, (4, 2)) + rng.normal(0, radius * 0.6, 2)
+            _limb(
+                alpha,
+                centre + np.cumsum(steps, 0),
+                np.linspace(*rng.uniform(0.01, 0.035, 2), 4) * size,
+            )
         elif kind == 3:  # disc, some with a grey bull's eye
             _disc(alpha, centre, radius * 0.5)
         else:  # ring
-            cv2.circle(alpha, tuple(map(int, centre)), int(radius * 0.7), 255,
-                       max(2, int(radius * rng.uniform(0.15, 0.4))),
-                       cv2.LINE_AA)
+            cv2.circle(
+                alpha,
+                tuple(map(int, centre)),
+                int(radius * 0.7),
+                255,
+                max(2, int(radius * rng.uniform(0.15, 0.4))),
+                cv2.LINE_AA,
+            )
         window = _window(alpha)
         x, y = xx[window], yy[window]
         paint = np.broadcast_to(_random_colour(rng), (*x.shape, 3))
@@ -192,8 +216,9 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
             paint = paint + rng.uniform(10, 60) * stripe
         if kind == 3 and rng.random() < 0.6:  # grey pattern, no class colour
             r = np.hypot(x - centre[0], y - centre[1]) / radius
-            grey = np.where(np.floor(r * rng.uniform(4, 8)) % 2 == 0,
-                            *rng.uniform(0, 255, 2))
+            grey = np.where(
+                np.floor(r * rng.uniform(4, 8)) % 2 == 0, *rng.uniform(0, 255, 2)
+            )
             paint = np.repeat(grey[..., None], 3, 2)
         _paste(image[window], alpha[window], paint)
     return image
@@ -211,7 +236,7 @@ def _creature(rng: np.random.Generator) -> Tuple[List, np.ndarray, float]:
     thick = rng.uniform(0.115, 0.15)
     y = bend * np.sin(np.pi * s * rng.uniform(0.8, 1.6) + phase)
     spine = np.stack([0.72 * (s - 0.5), y - y.mean()], 1)
-    profile = thick * (0.55 + 0.45 * np.sin(np.pi * s**rng.uniform(0.7, 1.3)))
+    profile = thick * (0.55 + 0.45 * np.sin(np.pi * s ** rng.uniform(0.7, 1.3)))
     chains = [(spine, profile)]
 
     out = spine[0] - spine[2]
@@ -222,34 +247,41 @@ def _creature(rng: np.random.Generator) -> Tuple[List, np.ndarray, float]:
     back = spine[-1] - spine[-3]
     back = back / np.hypot(*back)
     turn = rng.uniform(-0.9, 0.9)
-    rot = np.array([[np.cos(turn), -np.sin(turn)],
-                    [np.sin(turn), np.cos(turn)]])
+    rot = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     mid = spine[-1] + back * rng.uniform(0.08, 0.14)
     tip = mid + rot @ back * rng.uniform(0.07, 0.14)
-    chains.append((np.stack([spine[-1], mid, tip]),
-                   np.array([thick * 0.5, thick * 0.28,
-                             thick * rng.uniform(0.35, 0.6)])))
+    chains.append(
+        (
+            np.stack([spine[-1], mid, tip]),
+            np.array([thick * 0.5, thick * 0.28, thick * rng.uniform(0.35, 0.6)]),
+        )
+    )
     for at in (int(rng.integers(3, 6)), int(rng.integers(9, 12))):
         d = spine[at + 1] - spine[at - 1]
         n = np.array([-d[1], d[0]]) / np.hypot(*d)
         for side in (1, -1):
             hip = spine[at] + side * n * profile[at] * 0.7
-            knee = hip + (side * n + rng.uniform(-0.7, 0.7) * d /
-                          np.hypot(*d)) * rng.uniform(0.08, 0.14)
-            foot = knee + (side * n * rng.uniform(0.2, 1) + rng.uniform(
-                -1, 1) * d / np.hypot(*d)) * rng.uniform(0.06, 0.12)
-            chains.append((np.stack([hip, knee, foot]),
-                           thick * np.array([0.36, 0.27, 0.2])))
+            knee = hip + (
+                side * n + rng.uniform(-0.7, 0.7) * d / np.hypot(*d)
+            ) * rng.uniform(0.08, 0.14)
+            foot = knee + (
+                side * n * rng.uniform(0.2, 1) + rng.uniform(-1, 1) * d / np.hypot(*d)
+            ) * rng.uniform(0.06, 0.12)
+            chains.append(
+                (np.stack([hip, knee, foot]), thick * np.array([0.36, 0.27, 0.2]))
+            )
     return chains, head, radius
 
 
-def draw_toy_picture(rng: np.random.Generator,
-                     label: int,
-                     num_classes: int = 6,
-                     image_size: int = 256,
-                     part_contrast: float = PART_CONTRAST,
-                     body_texture: float = BODY_TEXTURE,
-                     body_tint: float = BODY_TINT) -> ToyPicture:
+def draw_toy_picture(
+    rng: np.random.Generator,
+    label: int,
+    num_classes: int = 6,
+    image_size: int = 256,
+    part_contrast: float = PART_CONTRAST,
+    body_texture: float = BODY_TEXTURE,
+    body_tint: float = BODY_TINT,
+) -> ToyPicture:
     """Draw one picture.
 
     The object's box is at least a quarter and at most three quarters of the
@@ -276,8 +308,9 @@ def draw_toy_picture(rng: np.random.Generator,
     while True:
         chains, head, radius = _creature(rng)
         turn, flip = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1])
-        rot = np.array([[np.cos(turn), -np.sin(turn) * flip],
-                        [np.sin(turn), np.cos(turn) * flip]])
+        rot = np.array(
+            [[np.cos(turn), -np.sin(turn) * flip], [np.sin(turn), np.cos(turn) * flip]]
+        )
         # the extent of the turned creature, in body units
         points = np.concatenate([c[0] for c in chains] + [head[None]]) @ rot.T
         radii = np.concatenate([c[1] for c in chains] + [[radius]])[:, None]
@@ -286,7 +319,7 @@ def draw_toy_picture(rng: np.random.Generator,
         most = (_SIDE[1] * size - 2) / (high - low).max()
         if least > most:
             continue
-        scale = least + (most - least) * rng.random()**1.2
+        scale = least + (most - least) * rng.random() ** 1.2
         free = size - 4 - (high - low) * scale
         origin = 2 + rng.random(2) * free - low * scale
         body_alpha = np.zeros((size, size), np.uint8)
@@ -360,39 +393,44 @@ class ToyLocalization(CUBLocalization):
         FileExistsError: If ``data_root`` holds something else.
     """
 
-    def __init__(self,
-                 data_root: str,
-                 split: str = 'train',
-                 *,
-                 seed: int = 0,
-                 num_classes: int = 6,
-                 train_per_class: int = 50,
-                 test_per_class: int = 20,
-                 image_size: int = 256,
-                 part_contrast: float = PART_CONTRAST,
-                 body_texture: float = BODY_TEXTURE,
-                 body_tint: float = BODY_TINT,
-                 **kwargs):
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        *,
+        seed: int = 0,
+        num_classes: int = 6,
+        train_per_class: int = 50,
+        test_per_class: int = 20,
+        image_size: int = 256,
+        part_contrast: float = PART_CONTRAST,
+        body_texture: float = BODY_TEXTURE,
+        body_tint: float = BODY_TINT,
+        **kwargs,
+    ):
         look = dict(
-            part_contrast=part_contrast,
-            body_texture=body_texture,
-            body_tint=body_tint)
+            part_contrast=part_contrast, body_texture=body_texture, body_tint=body_tint
+        )
         counts = dict(
             seed=seed,
             num_classes=num_classes,
             train_per_class=train_per_class,
             test_per_class=test_per_class,
-            image_size=image_size)
+            image_size=image_size,
+        )
         least = dict(seed=0, image_size=64)
         for name, value in counts.items():
             if not isinstance(value, int) or value < least.get(name, 1):
                 raise ValueError(
                     f'`{name}` of ToyLocalization must be an integer, at '
-                    f'least {least.get(name, 1)}, but got {value!r}.')
+                    f'least {least.get(name, 1)}, but got {value!r}.'
+                )
         for name, value in look.items():
             if not 0 <= value <= 1:
-                raise ValueError(f'`{name}` of ToyLocalization must be from 0 '
-                                 f'to 1, but got {value!r}.')
+                raise ValueError(
+                    f'`{name}` of ToyLocalization must be from 0 '
+                    f'to 1, but got {value!r}.'
+                )
         data_root = osp.abspath(osp.expanduser(data_root))
         _ensure_drawn(data_root, dict(version=TOY_VERSION, **counts, **look))
         super().__init__(data_root=data_root, split=split, **kwargs)
@@ -404,7 +442,8 @@ def _ensure_drawn(root: str, spec: dict) -> None:
         _check_spec(root, spec)
         return
     MMLogger.get_current_instance().info(
-        f'Drawing the toy data set into `{root}` (once, some seconds).')
+        f'Drawing the toy data set into `{root}` (once, some seconds).'
+    )
     parent = osp.dirname(root)
     os.makedirs(parent, exist_ok=True)
     draft = osp.join(parent, f'.{osp.basename(root)}.{uuid.uuid4().hex}')
@@ -428,7 +467,8 @@ def _check_spec(root: str, spec: dict) -> None:
             f'`{root}` was not drawn by ToyLocalization (it has no '
             f'`{SPEC_FILE}`) and is left as it is: {DATA_ROOT_HINT}, one that '
             'does not exist yet, or read pictures of your own with '
-            'CUBLocalization or CustomLocalization.')
+            'CUBLocalization or CustomLocalization.'
+        )
     with open(path, encoding='utf-8') as file:
         found = json.load(file)
     odd = [
@@ -440,20 +480,31 @@ def _check_spec(root: str, spec: dict) -> None:
         raise ValueError(
             f'The toy data set in `{root}` was drawn otherwise '
             f'({"; ".join(odd)}). Delete the folder `{root}` to have it drawn '
-            'again, or give another one with `--data-root` or `data_root`.')
+            'again, or give another one with `--data-root` or `data_root`.'
+        )
 
 
 def _draw_folder(root: str, spec: dict) -> None:
     """Draw all pictures of ``spec`` into ``root``, in CUB's layout."""
     look = {
         k: spec[k]
-        for k in ('num_classes', 'image_size', 'part_contrast',
-                  'body_texture', 'body_tint')
+        for k in (
+            'num_classes',
+            'image_size',
+            'part_contrast',
+            'body_texture',
+            'body_tint',
+        )
     }
     lists: Dict[str, List[str]] = {
         k: []
-        for k in ('images', 'image_class_labels', 'train_test_split',
-                  'bounding_boxes', 'classes')
+        for k in (
+            'images',
+            'image_class_labels',
+            'train_test_split',
+            'bounding_boxes',
+            'classes',
+        )
     }
     key = 0
     for label in range(spec['num_classes']):
@@ -462,19 +513,19 @@ def _draw_folder(root: str, spec: dict) -> None:
         lists['classes'].append(f'{label + 1} {name}')
         for folder in ('images', 'segmentations'):
             os.makedirs(osp.join(root, folder, name))
-        for train, count in ((1, spec['train_per_class']),
-                             (0, spec['test_per_class'])):
+        for train, count in ((1, spec['train_per_class']), (0, spec['test_per_class'])):
             for index in range(count):
                 key += 1
-                rng = np.random.default_rng(
-                    [spec['seed'], train, label, index])
+                rng = np.random.default_rng([spec['seed'], train, label, index])
                 picture = draw_toy_picture(rng, label, **look)
                 stem = f'{name}/{("test", "train")[train]}_{index:04d}'
-                _write(osp.join(root, 'images', stem + '.jpg'), picture.image,
-                       [cv2.IMWRITE_JPEG_QUALITY, 93])
+                _write(
+                    osp.join(root, 'images', stem + '.jpg'),
+                    picture.image,
+                    [cv2.IMWRITE_JPEG_QUALITY, 93],
+                )
                 mask = picture.mask.astype(np.uint8)
-                _write(osp.join(root, 'segmentations', stem + '.png'),
-                       mask * 255)
+                _write(osp.join(root, 'segmentations', stem + '.png'), mask * 255)
                 box = ' '.join(f'{v}.0' for v in cv2.boundingRect(mask))
                 lists['images'].append(f'{key} {stem}.jpg')
                 lists['image_class_labels'].append(f'{key} {label + 1}')
@@ -487,7 +538,6 @@ def _draw_folder(root: str, spec: dict) -> None:
         json.dump(spec, f, indent=1)
 
 
-def _write(path: str, image: np.ndarray,
-           params: Optional[list] = None) -> None:
+def _write(path: str, image: np.ndarray, params: Optional[list] = None) -> None:
     if not cv2.imwrite(path, image, params or []):
         raise OSError(f'`{path}` cannot be written: is there space left?')

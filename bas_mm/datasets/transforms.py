@@ -1,4 +1,5 @@
 """Loading, ten-crop and packing of boxes and masks for localization."""
+
 from typing import Optional, Sequence, Tuple, Union
 
 import mmcv
@@ -46,8 +47,10 @@ class LoadLocAnnotations(BaseTransform):
 
     def __init__(self, threshold: int = 1, ignore: Optional[int] = None):
         if threshold < 1:
-            raise ValueError('`threshold` of LoadLocAnnotations must be at '
-                             f'least 1 (0 is background), got {threshold}.')
+            raise ValueError(
+                '`threshold` of LoadLocAnnotations must be at '
+                f'least 1 (0 is background), got {threshold}.'
+            )
         self.threshold = threshold
         self.ignore = ignore
 
@@ -65,16 +68,17 @@ class LoadLocAnnotations(BaseTransform):
             if boxes.ndim != 2 or boxes.shape[1] != 4:
                 raise ValueError(
                     '`gt_bboxes` must have shape (n, 4), xyxy, but has '
-                    f'{boxes.shape} ({results.get("img_path")}).')
+                    f'{boxes.shape} ({results.get("img_path")}).'
+                )
             results['gt_bboxes'] = boxes
         if results.get('seg_map_path') is not None:
             results['gt_seg_map'] = self._load_mask(
-                results['seg_map_path'], results['img'].shape[:2])
+                results['seg_map_path'], results['img'].shape[:2]
+            )
         return results
 
     def _load_mask(self, path: str, shape: Tuple[int, int]) -> np.ndarray:
-        grey = mmcv.imfrombytes(
-            fileio.get(path), flag='unchanged', backend='pillow')
+        grey = mmcv.imfrombytes(fileio.get(path), flag='unchanged', backend='pillow')
         if grey.dtype == bool:
             grey = grey.astype(np.uint8) * 255
         if grey.ndim == 3:
@@ -82,7 +86,8 @@ class LoadLocAnnotations(BaseTransform):
             if (colour != colour[..., :1]).any():
                 raise ValueError(
                     f'The mask `{path}` is a colour picture: a mask must be a '
-                    'grey or palette PNG.')
+                    'grey or palette PNG.'
+                )
             grey = colour[..., 0]
         if grey.shape != tuple(shape):
             raise ValueError(
@@ -90,15 +95,17 @@ class LoadLocAnnotations(BaseTransform):
                 f'pixels, its picture {shape[1]}x{shape[0]}: they must agree. '
                 'Put LoadLocAnnotations before transforms that resize, and '
                 'check that the picture is not turned by its EXIF tag '
-                "(LoadImageFromFile(color_type='color_ignore_orientation')).")
+                "(LoadImageFromFile(color_type='color_ignore_orientation'))."
+            )
         mask = (grey >= self.threshold).astype(np.uint8)
         if self.ignore is not None:
             mask[grey == self.ignore] = 255
         return mask
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(threshold={self.threshold}, '
-                f'ignore={self.ignore})')
+        return (
+            f'{type(self).__name__}(threshold={self.threshold}, ignore={self.ignore})'
+        )
 
 
 @TRANSFORMS.register_module()
@@ -129,8 +136,7 @@ class TenCrop(CenterCrop):
     """
 
     def __init__(self, crop_size: Union[int, Sequence[int]]):
-        super().__init__(
-            crop_size if isinstance(crop_size, int) else tuple(crop_size))
+        super().__init__(crop_size if isinstance(crop_size, int) else tuple(crop_size))
 
     def transform(self, results: dict) -> dict:
         """Cut the ten crops.
@@ -148,11 +154,11 @@ class TenCrop(CenterCrop):
                 f'TenCrop needs a picture of at least {w}x{h} pixels, but '
                 f'{results.get("img_path", "it")} has {width}x{height}: put a '
                 'larger `scale` into the Resize before it, or take a smaller '
-                '`crop_size`.')
+                '`crop_size`.'
+            )
         results = super().transform(results)
         five = [
-            img[y:y + h, x:x + w] for y in (0, height - h)
-            for x in (0, width - w)
+            img[y : y + h, x : x + w] for y in (0, height - h) for x in (0, width - w)
         ]
         flips = [crop[:, ::-1] for crop in (results['img'], *five)]
         crops = np.stack(five + flips)
@@ -182,10 +188,11 @@ class PackLocInputs(PackInputs):
     """
 
     def __init__(
-            self,
-            input_key: str = 'img',
-            algorithm_keys: Sequence[str] = ('gt_bboxes', 'gt_seg_map'),
-            meta_keys: Sequence[str] = PackInputs.DEFAULT_META_KEYS):
+        self,
+        input_key: str = 'img',
+        algorithm_keys: Sequence[str] = ('gt_bboxes', 'gt_seg_map'),
+        meta_keys: Sequence[str] = PackInputs.DEFAULT_META_KEYS,
+    ):
         super().__init__(input_key, algorithm_keys, meta_keys)
 
     def transform(self, results: dict) -> dict:
@@ -203,8 +210,8 @@ class PackLocInputs(PackInputs):
                 array = np.ascontiguousarray(results[key])
                 tensor = to_tensor(array)
                 results[key] = (
-                    tensor.to(torch.float32)
-                    if tensor.is_floating_point() else tensor)
+                    tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+                )
         packed = super().transform(results)
         if 'crops' in results:
             packed['crops'] = to_tensor(results['crops'])

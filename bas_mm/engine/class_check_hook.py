@@ -1,4 +1,5 @@
 """Stops before the first step when the class counts differ."""
+
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -26,7 +27,8 @@ class ClassCheckHook(Hook):
                 f'The data set has {len(classes)} classes, but the head has '
                 f'{ours} (model.head.num_classes). Run with `--cfg-options '
                 f'model.head.num_classes={len(classes)}`, or point '
-                '`--data-root` at the data that the config is for.')
+                '`--data-root` at the data that the config is for.'
+            )
 
     def before_train(self, runner: Runner) -> None:
         """Checks the training set."""

@@ -32,14 +32,14 @@ class GridHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self,
-                 num: int = 24,
-                 cols: int = 6,
-                 out_dir: Optional[str] = None,
-                 **draw_args) -> None:
+    def __init__(
+        self, num: int = 24, cols: int = 6, out_dir: Optional[str] = None, **draw_args
+    ) -> None:
         if num < 1 or cols < 1:
-            raise ValueError('GridHook needs `num` and `cols` of at least 1, '
-                             f'got num={num}, cols={cols}.')
+            raise ValueError(
+                'GridHook needs `num` and `cols` of at least 1, '
+                f'got num={num}, cols={cols}.'
+            )
         self.num = num
         self.cols = cols
         self.out_dir = out_dir
@@ -57,7 +57,8 @@ class GridHook(Hook):
                 'GridHook needs a visualizer that draws localizations, got '
                 f'{type(runner.visualizer).__name__}. Set '
                 "`visualizer=dict(type='bas_mm.WSOLVisualizer')` in the "
-                'config, or take the hook out.')
+                'config, or take the hook out.'
+            )
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Choose which samples to draw."""
@@ -67,11 +68,13 @@ class GridHook(Hook):
         """Choose which samples to draw."""
         self._start(runner.test_dataloader)
 
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch: Optional[dict] = None,
-                       outputs: Optional[Sequence] = None) -> None:
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[Sequence] = None,
+    ) -> None:
         """Draw the chosen samples of a batch.
 
         Args:
@@ -83,11 +86,13 @@ class GridHook(Hook):
         """
         self._collect(runner, data_batch, outputs)
 
-    def after_test_iter(self,
-                        runner: Runner,
-                        batch_idx: int,
-                        data_batch: Optional[dict] = None,
-                        outputs: Optional[Sequence] = None) -> None:
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[Sequence] = None,
+    ) -> None:
         """Draw the chosen samples of a batch, as in validation."""
         self._collect(runner, data_batch, outputs)
 
@@ -106,17 +111,20 @@ class GridHook(Hook):
         if is_main_process():
             total = len(dataloader.sampler)  # this process's share
             self._wanted.update(
-                np.linspace(0, total - 1, min(self.num, total)).round()
-                .astype(int).tolist())
+                np.linspace(0, total - 1, min(self.num, total))
+                .round()
+                .astype(int)
+                .tolist()
+            )
 
-    def _collect(self, runner: Runner, data_batch: dict,
-                 outputs: Sequence) -> None:
+    def _collect(self, runner: Runner, data_batch: dict, outputs: Sequence) -> None:
         for index, sample in enumerate(outputs, self._seen):
             if index in self._wanted:
                 image = data_batch['inputs'][index - self._seen]
                 image = image.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
                 self._tiles.append(
-                    runner.visualizer.draw(image, sample, **self.draw_args))
+                    runner.visualizer.draw(image, sample, **self.draw_args)
+                )
         self._seen += len(outputs)
 
     def _write(self, runner: Runner) -> None:
@@ -129,9 +137,7 @@ class GridHook(Hook):
         self._tiles = []
 
 
-def make_grid(tiles: Sequence[np.ndarray],
-              cols: int,
-              gap: int = 4) -> np.ndarray:
+def make_grid(tiles: Sequence[np.ndarray], cols: int, gap: int = 4) -> np.ndarray:
     """Lay pictures out in rows on white.
 
     Args:
@@ -152,9 +158,8 @@ def make_grid(tiles: Sequence[np.ndarray],
     width = max(tile.shape[1] for tile in tiles) + gap
     cols = min(cols, len(tiles))
     rows = -(-len(tiles) // cols)
-    sheet = np.full((rows * height + gap, cols * width + gap, 3), 255,
-                    np.uint8)
+    sheet = np.full((rows * height + gap, cols * width + gap, 3), 255, np.uint8)
     for i, tile in enumerate(tiles):
         y, x = gap + i // cols * height, gap + i % cols * width
-        sheet[y:y + tile.shape[0], x:x + tile.shape[1]] = tile
+        sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     return sheet

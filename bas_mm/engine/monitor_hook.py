@@ -1,4 +1,5 @@
 """Figures of the training step in the log, and a warning on collapse."""
+
 import math
 from typing import Dict, Optional
 
@@ -15,14 +16,16 @@ CURES = dict(
     'from pretrained weights (`model.backbone.init_cfg`), or set '
     '`model.head.final_relu=False`.',
     chance='`loss_cls` stayed at ln C, chance level, for an epoch: the '
-    'classifier learns nothing. Start from pretrained weights (`model.backbone.init_cfg`) and '
-    'check the learning rate (`optim_wrapper.optimizer.lr`) and the labels.',
+    'classifier learns nothing. Start from pretrained weights '
+    '(`model.backbone.init_cfg`) and check the learning rate '
+    '(`optim_wrapper.optimizer.lr`) and the labels.',
     vanished='The foreground maps vanish (mean area {area:.2%}). Lower '
     '`model.head.loss.beta`, raise `model.head.loss.alpha`, or train the '
     'classifier alone first (`bas_mm.ClsWarmupHook` with more `epochs`).',
     saturated='The foreground maps saturate (mean area {area:.2%}). Raise '
     '`model.head.loss.beta`, or give the generator a smaller initialisation '
-    '(`model.head.init_cfg`) or rate (`optim_wrapper.paramwise_cfg`).')
+    '(`model.head.init_cfg`) or rate (`optim_wrapper.paramwise_cfg`).',
+)
 
 
 @HOOKS.register_module()
@@ -52,8 +55,7 @@ class WSOLMonitorHook(Hook):
         self._steps = 0
 
     @staticmethod
-    def _add(sums: Dict[str, torch.Tensor],
-             stats: Dict[str, torch.Tensor]) -> None:
+    def _add(sums: Dict[str, torch.Tensor], stats: Dict[str, torch.Tensor]) -> None:
         """Adds (value, 1) to the running sums, on the device."""
         for name, value in stats.items():
             value = value.detach().float()
@@ -70,19 +72,22 @@ class WSOLMonitorHook(Hook):
         sums.clear()
         return means
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[dict] = None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
         """Adds the step's figures; logs at the interval, checks at the end."""
         stats = runner.message_hub.runtime_info.get('wsol_stats')
         if stats is None:
             return
         self._add(self._sums, stats)
         chance = math.log(self._model(runner).head.num_classes)
-        self._add(self._epoch,
-                  dict(stats, off_chance=(stats['loss_cls'] - chance).abs()))
+        self._add(
+            self._epoch, dict(stats, off_chance=(stats['loss_cls'] - chance).abs())
+        )
         if self.every_n_train_iters(runner, self.interval):
             for name, value in self._means(self._sums).items():
                 if name not in ('peak_logit', 'loss_cls'):
@@ -110,6 +115,8 @@ class WSOLMonitorHook(Hook):
         ):
             if found and name not in self._warned:
                 self._warned.add(name)
-                runner.logger.warning('Collapse in epoch %d: %s',
-                                      runner.epoch + 1,
-                                      CURES[name].format(area=area))
+                runner.logger.warning(
+                    'Collapse in epoch %d: %s',
+                    runner.epoch + 1,
+                    CURES[name].format(area=area),
+                )

@@ -1,4 +1,5 @@
 """Classification first, localisation after."""
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -20,8 +21,9 @@ class ClsWarmupHook(Hook):
 
     def __init__(self, epochs: int) -> None:
         if epochs < 0:
-            raise ValueError(f'ClsWarmupHook: `epochs` must be 0 or more, '
-                             f'got {epochs}.')
+            raise ValueError(
+                f'ClsWarmupHook: `epochs` must be 0 or more, got {epochs}.'
+            )
         self.epochs = epochs
 
     def before_train_epoch(self, runner: Runner) -> None:

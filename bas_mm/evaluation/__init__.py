@@ -1,4 +1,5 @@
 """Metrics of weakly supervised object localization."""
+
 from .bootstrap import interval, intervals, resample
 from .dump_maps import DumpMaps, MapDump
 from .loc_breakdown import LocBreakdown
@@ -11,7 +12,18 @@ from .wsol_accuracy import WSOLAccuracy
 from .wsol_metric import BoxMetric, WSOLMetric
 
 __all__ = [
-    'BoxMetric', 'DumpMaps', 'LocBreakdown', 'LocErrors', 'MapDump',
-    'MaxBoxAcc', 'PeakIoU', 'PxAP', 'ScoreFile', 'WSOLAccuracy', 'WSOLMetric',
-    'interval', 'intervals', 'resample'
+    'BoxMetric',
+    'DumpMaps',
+    'LocBreakdown',
+    'LocErrors',
+    'MapDump',
+    'MaxBoxAcc',
+    'PeakIoU',
+    'PxAP',
+    'ScoreFile',
+    'WSOLAccuracy',
+    'WSOLMetric',
+    'interval',
+    'intervals',
+    'resample',
 ]

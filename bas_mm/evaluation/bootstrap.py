@@ -1,4 +1,5 @@
 """How sure a figure is: the bootstrap over images."""
+
 import logging
 import re
 import warnings
@@ -12,8 +13,7 @@ from .functional import pack_counts, unpack_counts
 from .wsol_metric import WSOLMetric
 
 
-def resample(metric: WSOLMetric, num: int, seed: int = 0
-             ) -> dict[str, np.ndarray]:
+def resample(metric: WSOLMetric, num: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Figures of a metric on images drawn with replacement.
 
     Each time as many images as there are. Equal numbers of images and
@@ -51,7 +51,9 @@ def resample(metric: WSOLMetric, num: int, seed: int = 0
     names = sorted(set().union(*figures)) if figures else []
     return {
         name: np.array([x.get(name, np.nan) for x in figures], float)
-        for name in names if not re.search(r'(^|_)num_', name)}
+        for name in names
+        if not re.search(r'(^|_)num_', name)
+    }
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -76,8 +78,9 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def intervals(metrics: Sequence, num: int, seed: int = 0
-              ) -> dict[str, tuple[float, float]]:
+def intervals(
+    metrics: Sequence, num: int, seed: int = 0
+) -> dict[str, tuple[float, float]]:
     """95 % intervals of the figures of several metrics, after ``evaluate``.
 
     Args:
@@ -96,23 +99,22 @@ def intervals(metrics: Sequence, num: int, seed: int = 0
     return found
 
 
-def _pool(table: dict[str, np.ndarray], draws: Iterator[np.ndarray]
-          ) -> Iterator[dict[str, np.ndarray]]:
+def _pool(
+    table: dict[str, np.ndarray], draws: Iterator[np.ndarray]
+) -> Iterator[dict[str, np.ndarray]]:
     """Tables of packed counts, each already summed over the drawn images.
 
     Sums are all that metrics of counts ask for; each image is unpacked once,
     not once a draw.
     """
-    (name, column), = table.items()
-    weights = np.stack([
-        np.bincount(rows, minlength=len(column)).astype(np.uint16)
-        for rows in draws])
+    ((name, column),) = table.items()
+    weights = np.stack(
+        [np.bincount(rows, minlength=len(column)).astype(np.uint16) for rows in draws]
+    )
     shape = (len(zlib.decompress(column[0])) // 4,)
     total = np.zeros((len(weights), *shape))
-    for part in np.array_split(
-            np.arange(len(column)), len(column) // 512 + 1):
-        counts = np.stack(
-            [unpack_counts([x], shape) for x in column[part]])
+    for part in np.array_split(np.arange(len(column)), len(column) // 512 + 1):
+        counts = np.stack([unpack_counts([x], shape) for x in column[part]])
         total += weights[:, part].astype(float) @ counts.astype(float)
     top = 2**32 - 1  # what a packed count can hold
     for row in total.astype(np.int64):

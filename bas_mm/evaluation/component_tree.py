@@ -23,6 +23,7 @@ What OpenCV's contours are, in these terms (proved against
   lies in no hole. Of equal ones OpenCV lists the one first whose first pixel
   comes last in raster order.
 """
+
 from typing import NamedTuple
 
 import cv2
@@ -42,6 +43,7 @@ class Components(NamedTuple):
             ``levels >= level``, 1 and up.
         boxes: Shape ``(n, 4)``, int, ``xyxy`` pixels, max exclusive.
     """
+
     level: np.ndarray
     boxes: np.ndarray
 
@@ -63,9 +65,14 @@ class _Forest:
             component that it belongs to is given.
     """
 
-    def __init__(self, levels: np.ndarray, summit: np.ndarray,
-                 peak: np.ndarray, connectivity: int,
-                 frame: int | None = None) -> None:
+    def __init__(
+        self,
+        levels: np.ndarray,
+        summit: np.ndarray,
+        peak: np.ndarray,
+        connectivity: int,
+        frame: int | None = None,
+    ) -> None:
         self.levels, self.summit, self.peak = levels, summit, peak
         self.connectivity, self.frame = connectivity, frame
         self.num_levels = int(peak.max())
@@ -85,8 +92,7 @@ class _Forest:
         summit, level = self.summit.ravel(), self.levels.ravel()
         num, span = len(self.peak), self.num_levels + 1
         codes = []
-        for dy, dx in [(0, 1), (1, 0), (1, 1), (1, -1)
-                       ][:self.connectivity // 2]:
+        for dy, dx in [(0, 1), (1, 0), (1, 1), (1, -1)][: self.connectivity // 2]:
             shift = dy * w + dx
             if shift <= 0 or shift >= level.size:  # one pixel wide or high
                 continue
@@ -97,8 +103,11 @@ class _Forest:
             two = one + shift
             height = np.minimum(level[one], level[two])
             one, two = summit[one], summit[two]
-            codes.append((np.minimum(one, two).astype(np.int64) * num +
-                          np.maximum(one, two)) * span + height)
+            codes.append(
+                (np.minimum(one, two).astype(np.int64) * num + np.maximum(one, two))
+                * span
+                + height
+            )
         code = np.sort(np.concatenate([np.zeros(0, np.int64), *codes]))
         pair, height = np.divmod(code, span)
         last = np.flatnonzero((np.diff(pair, append=-1) != 0) & (height > 0))
@@ -150,8 +159,7 @@ class _Forest:
         return table[summit, level]
 
     def _table(self, fill: int, dtype, k: int) -> np.ndarray:
-        return np.full(
-            (len(self.peak), self.num_levels + 1, k), fill, dtype)
+        return np.full((len(self.peak), self.num_levels + 1, k), fill, dtype)
 
     def _ends(self, axis: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels that have none of their component beside them.
@@ -179,8 +187,7 @@ class _Forest:
         side = level[beside]
         reach = side.copy()
         # One step across, then to the side: with 4 neighbours over both.
-        around = (side if self.connectivity == 8 else
-                  np.minimum(side, level[here]))
+        around = side if self.connectivity == 8 else np.minimum(side, level[here])
         np.maximum(reach[front], around[back], out=reach[front])
         np.maximum(reach[back], around[front], out=reach[back])
         ends = level > 0
@@ -217,9 +224,10 @@ class _Forest:
     def _sum(self, *codes: np.ndarray) -> np.ndarray:
         """Count pixels, given as ``level * summits + summit``."""
         num = len(self.peak)
-        count = sum(np.bincount(
-            code.ravel(), minlength=(self.num_levels + 1) * num)
-            for code in codes)
+        count = sum(
+            np.bincount(code.ravel(), minlength=(self.num_levels + 1) * num)
+            for code in codes
+        )
         table = np.ascontiguousarray(count.reshape(-1, num).T)
         return self._gather(table[..., None], np.add)[:, 0]
 
@@ -241,12 +249,12 @@ class _Forest:
         low = np.minimum(code[:, 1:], code[:, :-1])
         high = np.maximum(code[:, 1:], code[:, :-1])
         second = np.minimum(
-            np.maximum(low[1:], low[:-1]), np.minimum(high[1:], high[:-1]))
+            np.maximum(low[1:], low[:-1]), np.minimum(high[1:], high[:-1])
+        )
         return self._sum(np.minimum(low[1:], low[:-1]), second)
 
 
-def _order(levels: np.ndarray, hint: np.ndarray | None
-           ) -> tuple[np.ndarray, int]:
+def _order(levels: np.ndarray, hint: np.ndarray | None) -> tuple[np.ndarray, int]:
     """Distinct keys in the order of the levels, with the index in low bits.
 
     Whole numbers below 2 ** 53, exact in float64, the widest type that
@@ -254,7 +262,7 @@ def _order(levels: np.ndarray, hint: np.ndarray | None
     """
     bits = (levels.size - 1).bit_length()
     key = levels.astype(np.float64)
-    if hint is not None and int(levels.max()) < 2**(53 - 16 - bits):
+    if hint is not None and int(levels.max()) < 2 ** (53 - 16 - bits):
         key *= 2**16
         key += hint
     key *= 2**bits
@@ -297,8 +305,9 @@ def _number(up: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, ...]:
     return pixels, index[up].reshape(used.shape)
 
 
-def _foreground(levels: np.ndarray, key: np.ndarray, mask: int
-                ) -> tuple[_Forest, np.ndarray]:
+def _foreground(
+    levels: np.ndarray, key: np.ndarray, mask: int
+) -> tuple[_Forest, np.ndarray]:
     """8-connected components and the pixels of their summits."""
     up = _climb(cv2.dilate(key, _KERNELS[8]), mask)
     pixels, summit = _number(up, levels > 0)
@@ -323,8 +332,7 @@ def _background(levels: np.ndarray, key: np.ndarray, mask: int) -> _Forest:
     return _Forest(inverse, summit, peak, 4, frame=0)
 
 
-def _fill_holes(outer: _Forest, summits: np.ndarray, holes: _Forest
-                ) -> _Forest:
+def _fill_holes(outer: _Forest, summits: np.ndarray, holes: _Forest) -> _Forest:
     """Components of the map with the holes of every mask filled.
 
     At a level these are the components that lie in no hole, filled. A pixel
@@ -357,24 +365,29 @@ def _fill_holes(outer: _Forest, summits: np.ndarray, holes: _Forest
     # A summit within a hole hands its pixels on.
     alone = fill.ravel()[summits] == outer.peak
     if not alone.all():
-        heir = np.where(
-            alone, np.arange(len(summits)), summit.ravel()[summits])
+        heir = np.where(alone, np.arange(len(summits)), summit.ravel()[summits])
         summit = heir.astype(np.int32)[summit]
     return _Forest(fill, summit, outer.peak * alone, 8)
 
 
 def _check(levels: np.ndarray) -> np.ndarray:
-    if (levels.ndim != 2 or levels.dtype.kind not in 'ui' or
-            levels.size and not 0 <= levels.min() <= levels.max() < 2**16):
+    if (
+        levels.ndim != 2
+        or levels.dtype.kind not in 'ui'
+        or levels.size
+        and not 0 <= levels.min() <= levels.max() < 2**16
+    ):
         raise ValueError(
             f'levels of shape {levels.shape} and type {levels.dtype}: (h, w) '
-            'of whole numbers from 0 to 65535 is needed.')
+            'of whole numbers from 0 to 65535 is needed.'
+        )
     small = not levels.size or levels.max() < 256
     return levels.astype(np.uint8 if small else np.uint16)
 
 
-def largest_components(levels: np.ndarray, hint: np.ndarray | None = None
-                       ) -> Components:
+def largest_components(
+    levels: np.ndarray, hint: np.ndarray | None = None
+) -> Components:
     """Largest 8-connected component of ``levels >= l`` for every ``l >= 1``.
 
     By pixel count, ties to the first in raster order.
@@ -399,8 +412,9 @@ def largest_components(levels: np.ndarray, hint: np.ndarray | None = None
     return Components(level[best], forest.boxes()[best])
 
 
-def contours(levels: np.ndarray, hint: np.ndarray | None = None
-             ) -> tuple[Components, Components]:
+def contours(
+    levels: np.ndarray, hint: np.ndarray | None = None
+) -> tuple[Components, Components]:
     """Rectangles of all contours of ``levels >= l`` for every ``l >= 1``.
 
     Args:
@@ -435,8 +449,7 @@ def contours(levels: np.ndarray, hint: np.ndarray | None = None
     pixel = np.maximum.reduceat(score, start) % size
     code = level * size + first
     order = np.argsort(code)
-    largest = order[np.searchsorted(
-        code, every * size + pixel, sorter=order)]
+    largest = order[np.searchsorted(code, every * size + pixel, sorter=order)]
     largest = Components(level[largest], boxes[largest])
     if filled is not outer:
         # Of background above l: levels < l is inverse >= top + 1 - l.

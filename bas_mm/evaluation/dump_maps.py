@@ -1,4 +1,5 @@
 """Maps, boxes and pictures of a test, kept on disk and read again."""
+
 import json
 import shutil
 import zipfile
@@ -55,17 +56,20 @@ class DumpMaps(WSOLMetric):
         FileExistsError: If ``out`` is a folder of other things.
     """
 
-    def __init__(self,
-                 out: str | Path,
-                 root: str | Path | None = None,
-                 view_interval: int = 1,
-                 info: dict | None = None,
-                 collect_device: str = 'cpu') -> None:
+    def __init__(
+        self,
+        out: str | Path,
+        root: str | Path | None = None,
+        view_interval: int = 1,
+        info: dict | None = None,
+        collect_device: str = 'cpu',
+    ) -> None:
         super().__init__(collect_device=collect_device)
         if view_interval < 0:
             raise ValueError(
                 f'DumpMaps: view_interval={view_interval} must be 0 (keep no '
-                'views), 1 (all) or above.')
+                'views), 1 (all) or above.'
+            )
         self.folder, self.archive = _places(out)
         self.root = Path(root).absolute() if root else None
         self.view_interval = view_interval
@@ -101,7 +105,8 @@ class DumpMaps(WSOLMetric):
             raise ValueError(
                 f'DumpMaps: {self._paths[key]!r} and {path!r} would both be '
                 f'called {key!r}: give the folder that holds both as `root`, '
-                'and image files of one folder different stems.')
+                'and image files of one folder different stems.'
+            )
         height, width = map(int, get_field(sample, 'img_shape', self)[:2])
         entry = dict(image=image, width=width, height=height)
         if sample.get('gt_label') is not None:
@@ -119,20 +124,23 @@ class DumpMaps(WSOLMetric):
         if self._maps:
             self._maps.add(key, pred_map.astype(np.float32))
         else:
-            np.save(self._file('maps', key, 'npy'),
-                    pred_map.astype(np.float32))
+            np.save(self._file('maps', key, 'npy'), pred_map.astype(np.float32))
         if sample.get('pred_score') is not None:
-            self._scores.add(
-                key, as_array(sample['pred_score']).astype(np.float32))
+            self._scores.add(key, as_array(sample['pred_score']).astype(np.float32))
         mask = get_mask(sample)
         if mask is not None:
             _write(self._file('masks', key, 'png'), mask.astype(np.uint8))
         view = sample.get('view')
-        if (view is not None and self.view_interval and
-                int(sample.get('sample_idx') or 0) % self.view_interval == 0):
+        if (
+            view is not None
+            and self.view_interval
+            and int(sample.get('sample_idx') or 0) % self.view_interval == 0
+        ):
             if view.dtype == np.uint8:  # others are no picture any more
-                _write(self._file('views', key, 'jpg'),
-                       np.ascontiguousarray(view.transpose(1, 2, 0)))
+                _write(
+                    self._file('views', key, 'jpg'),
+                    np.ascontiguousarray(view.transpose(1, 2, 0)),
+                )
         return dict(entry=json.dumps(entry).encode())
 
     def evaluate(self, size: int) -> dict:
@@ -151,11 +159,13 @@ class DumpMaps(WSOLMetric):
         entries = [json.loads(x) for x in (self.table or {}).get('entry', ())]
         self.table = None  # all of it is on disk
         (self.folder / 'samples.json').write_text(
-            '[\n' + ',\n'.join(map(json.dumps, entries)) + '\n]\n',
-            encoding='utf-8')
+            '[\n' + ',\n'.join(map(json.dumps, entries)) + '\n]\n', encoding='utf-8'
+        )
         classes = (self.dataset_meta or {}).get('classes')
-        _write_json(self.folder / 'run.json', dict(
-            self.info, classes=list(classes) if classes else None))
+        _write_json(
+            self.folder / 'run.json',
+            dict(self.info, classes=list(classes) if classes else None),
+        )
         return {}
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
@@ -177,11 +187,15 @@ class DumpMaps(WSOLMetric):
     def _clear(self) -> None:
         """Remove an earlier dump, and nothing else."""
         marker = self.folder / 'run.json'
-        if self.folder.exists() and not marker.is_file() and (
-                not self.folder.is_dir() or any(self.folder.iterdir())):
+        if (
+            self.folder.exists()
+            and not marker.is_file()
+            and (not self.folder.is_dir() or any(self.folder.iterdir()))
+        ):
             raise FileExistsError(
                 f'DumpMaps: {str(self.folder)!r} exists and is no earlier '
-                'dump: choose another place for the maps (--dump).')
+                'dump: choose another place for the maps (--dump).'
+            )
         for kind in ('maps', 'masks', 'views'):
             shutil.rmtree(self.folder / kind, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -205,18 +219,26 @@ class MapDump:
 
     def __init__(self, path: str | Path) -> None:
         self.folder, archive = _places(path)
-        lacking = [str(file) for file in (
-            self.folder / 'samples.json', self.folder / 'run.json', archive)
-            if file is not None and not file.is_file()]
+        lacking = [
+            str(file)
+            for file in (
+                self.folder / 'samples.json',
+                self.folder / 'run.json',
+                archive,
+            )
+            if file is not None and not file.is_file()
+        ]
         if lacking:
             raise FileNotFoundError(
                 f'{str(path)!r} is no finished dump ({", ".join(lacking)} '
                 'is missing): give the folder or .npz that `tools/test.py '
-                '--dump` wrote.')
+                '--dump` wrote.'
+            )
         self.info: dict = _read_json(self.folder / 'run.json')
         self.entries: dict[str, dict] = {
             '/'.join(_parts(x['image'])): x
-            for x in _read_json(self.folder / 'samples.json')}
+            for x in _read_json(self.folder / 'samples.json')
+        }
         self._maps = np.load(archive) if archive else None
         scores = self.folder / 'scores.npz'
         self._scores = np.load(scores) if scores.is_file() else {}
@@ -238,8 +260,11 @@ class MapDump:
             else:
                 pred_map = self._maps[name]
             sample = dict(
-                sample_idx=i, img_path=name, pred_map=pred_map,
-                img_shape=(entry['height'], entry['width']))
+                sample_idx=i,
+                img_path=name,
+                pred_map=pred_map,
+                img_shape=(entry['height'], entry['width']),
+            )
             if 'labels' in entry:
                 sample['gt_label'] = np.array(entry['labels'])
             if 'boxes' in entry:
@@ -274,15 +299,19 @@ class _Archive:
         self.names: set[str] = set()
 
     def _part(self, rank: int) -> Path:
-        return self.path if rank == 0 else self.path.with_name(
-            f'{self.path.name}.part{rank}')
+        return (
+            self.path
+            if rank == 0
+            else self.path.with_name(f'{self.path.name}.part{rank}')
+        )
 
     def add(self, name: str, array: np.ndarray) -> None:
         if name not in self.names:
             self.names.add(name)
             with self.zip.open(f'{name}.npy', 'w') as file:
                 np.lib.format.write_array(
-                    file, np.ascontiguousarray(array), allow_pickle=False)
+                    file, np.ascontiguousarray(array), allow_pickle=False
+                )
 
     def close(self) -> None:
         self.zip.close()
@@ -302,8 +331,7 @@ class _Archive:
 def _places(out: str | Path) -> tuple[Path, Path | None]:
     """The folder of a dump, and the archive of its maps if there is one."""
     path = Path(out)
-    return (path.with_suffix(''), path) if path.suffix == '.npz' else (
-        path, None)
+    return (path.with_suffix(''), path) if path.suffix == '.npz' else (path, None)
 
 
 def _write(file: Path, image: np.ndarray) -> None:
@@ -319,8 +347,7 @@ def _read(file: Path, flag: int) -> np.ndarray:
 
 
 def _write_json(file: Path, content) -> None:
-    file.write_text(
-        json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    file.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
 def _read_json(file: Path):

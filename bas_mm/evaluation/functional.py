@@ -13,6 +13,7 @@ References:
     - SEM: Zhang et al., "Rethinking Localization Map: Towards Accurate Object
       Perception with Self-Enhancement Maps", arXiv 2006.05220.
 """
+
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -38,7 +39,8 @@ def get_compare(compare: str, option: str = 'compare') -> Callable:
     if compare not in COMPARE:
         raise ValueError(
             f"{option}={compare!r} is not a comparison: set {option} to one "
-            f"of {sorted(COMPARE)}.")
+            f"of {sorted(COMPARE)}."
+        )
     return COMPARE[compare]
 
 
@@ -56,12 +58,12 @@ def _as_map(pred_map: np.ndarray | torch.Tensor) -> np.ndarray:
     if array.ndim != 2:
         raise ValueError(
             f'pred_map has the shape {tuple(array.shape)}; one map of shape '
-            '(h, w) is needed: select or average the channels first.')
+            '(h, w) is needed: select or average the channels first.'
+        )
     if array.dtype == np.float32 or array.dtype == np.float64:
         return array
     # Integers in float64: there 255 * (k / 255) gives k back.
-    return array.astype(
-        np.float32 if array.dtype.kind == 'f' else np.float64)
+    return array.astype(np.float32 if array.dtype.kind == 'f' else np.float64)
 
 
 def _as_size(size: Sequence[int], name: str) -> tuple[int, int]:
@@ -98,8 +100,7 @@ def normalize_map(pred_map: np.ndarray | torch.Tensor) -> np.ndarray:
     return array / peak
 
 
-def resize_map(pred_map: np.ndarray | torch.Tensor,
-               size: Sequence[int]) -> np.ndarray:
+def resize_map(pred_map: np.ndarray | torch.Tensor, size: Sequence[int]) -> np.ndarray:
     """Resize a map bilinearly, pixel centres at halves, no antialias.
 
     The same as ``F.interpolate(..., mode='bilinear', align_corners=False)``
@@ -121,12 +122,13 @@ def resize_map(pred_map: np.ndarray | torch.Tensor,
     if array.size == 0:
         return np.zeros(size, array.dtype)
     return cv2.resize(
-        np.ascontiguousarray(array), size[::-1],
-        interpolation=cv2.INTER_LINEAR)
+        np.ascontiguousarray(array), size[::-1], interpolation=cv2.INTER_LINEAR
+    )
 
 
-def view_map(pred_map: np.ndarray | torch.Tensor,
-             img_shape: Sequence[int]) -> np.ndarray:
+def view_map(
+    pred_map: np.ndarray | torch.Tensor, img_shape: Sequence[int]
+) -> np.ndarray:
     """Bring a map to the view as the recipe does.
 
     Min-max normalise at the map's own resolution, then resize.
@@ -138,12 +140,10 @@ def view_map(pred_map: np.ndarray | torch.Tensor,
     Returns:
         Shape ``img_shape``, values in [0, 1].
     """
-    return resize_map(
-        normalize_map(pred_map), _as_size(img_shape, 'img_shape'))
+    return resize_map(normalize_map(pred_map), _as_size(img_shape, 'img_shape'))
 
 
-def scale_map(pred_map: np.ndarray | torch.Tensor,
-              size: Sequence[int]) -> np.ndarray:
+def scale_map(pred_map: np.ndarray | torch.Tensor, size: Sequence[int]) -> np.ndarray:
     """Bring a map to a size as the benchmark does.
 
     Resize, then min-max normalise at the final size: 0 and 1 are reached at
@@ -162,8 +162,9 @@ def scale_map(pred_map: np.ndarray | torch.Tensor,
     return normalize_map(resize_map(array, size))
 
 
-def quantize_map(pred_map: np.ndarray | torch.Tensor,
-                 size: Sequence[int]) -> np.ndarray:
+def quantize_map(
+    pred_map: np.ndarray | torch.Tensor, size: Sequence[int]
+) -> np.ndarray:
     """Bring a map to the benchmark's 256 levels.
 
     ``uint8(255 m)``, truncated, of the map m of :func:`scale_map`.
@@ -197,11 +198,12 @@ def center_box(img_shape: Sequence[int], side: float = 0.7) -> np.ndarray:
     """
     if not 0 < side <= 1:
         raise ValueError(
-            f'side={side} of the centred box must be in (0, 1] of the view.')
+            f'side={side} of the centred box must be in (0, 1] of the view.'
+        )
     box = whole_box(img_shape)
-    return np.concatenate(
-        [box[2:] * (1 - side) / 2, box[2:] * (1 + side) / 2]).astype(
-            np.float32)
+    return np.concatenate([box[2:] * (1 - side) / 2, box[2:] * (1 + side) / 2]).astype(
+        np.float32
+    )
 
 
 def mask_to_bboxes(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +220,8 @@ def mask_to_bboxes(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ``(n,)``.
     """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8)
+        mask.astype(np.uint8), connectivity=8
+    )
     stats = stats[1:]  # the first row is the background
     area = stats[:, cv2.CC_STAT_AREA]
     if len(area) > 1 and len(np.unique(area)) < len(area):
@@ -233,10 +236,12 @@ def mask_to_bboxes(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([x, y, x + w, y + h], 1).astype(np.float32), area[order]
 
 
-def map_to_bboxes(pred_map: np.ndarray | torch.Tensor,
-                  img_shape: Sequence[int],
-                  threshold: float,
-                  compare: str = '>') -> np.ndarray:
+def map_to_bboxes(
+    pred_map: np.ndarray | torch.Tensor,
+    img_shape: Sequence[int],
+    threshold: float,
+    compare: str = '>',
+) -> np.ndarray:
     """All boxes of a map, the largest component first.
 
     As :func:`map_to_bbox`, but with the boxes of all components, by
@@ -256,10 +261,12 @@ def map_to_bboxes(pred_map: np.ndarray | torch.Tensor,
     return whole_box(img_shape)[None]
 
 
-def map_to_bbox(pred_map: np.ndarray | torch.Tensor,
-                img_shape: Sequence[int],
-                threshold: float,
-                compare: str = '>') -> np.ndarray:
+def map_to_bbox(
+    pred_map: np.ndarray | torch.Tensor,
+    img_shape: Sequence[int],
+    threshold: float,
+    compare: str = '>',
+) -> np.ndarray:
     """Turn a map into one box, the recipe's protocol.
 
     Min-max normalise the map at its own resolution, resize it bilinearly to
@@ -286,23 +293,25 @@ def map_to_bbox(pred_map: np.ndarray | torch.Tensor,
     return map_to_bboxes(pred_map, img_shape, threshold, compare)[0]
 
 
-def _overlap(boxes: np.ndarray, gt_bboxes: np.ndarray, offset: float
-             ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _overlap(
+    boxes: np.ndarray, gt_bboxes: np.ndarray, offset: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Areas of overlap ``(n, m)``, of boxes ``(n, 1)``, of others ``(m,)``."""
     boxes, gt_bboxes = boxes.T[..., None], gt_bboxes.T[:, None]
     inter, area, gt_area = 1, 1, 1
     for low, high in ((0, 2), (1, 3)):
-        side = (np.minimum(boxes[high], gt_bboxes[high]) -
-                np.maximum(boxes[low], gt_bboxes[low]) + offset)
+        side = (
+            np.minimum(boxes[high], gt_bboxes[high])
+            - np.maximum(boxes[low], gt_bboxes[low])
+            + offset
+        )
         inter = inter * np.maximum(side, 0)
         area = area * np.maximum(boxes[high] - boxes[low] + offset, 0)
-        gt_area = gt_area * np.maximum(
-            gt_bboxes[high] - gt_bboxes[low] + offset, 0)
+        gt_area = gt_area * np.maximum(gt_bboxes[high] - gt_bboxes[low] + offset, 0)
     return inter, area, gt_area[0]
 
 
-def _iou(boxes: np.ndarray, gt_bboxes: np.ndarray, offset: float
-         ) -> np.ndarray:
+def _iou(boxes: np.ndarray, gt_bboxes: np.ndarray, offset: float) -> np.ndarray:
     inter, area, gt_area = _overlap(boxes, gt_bboxes, offset)
     return inter / np.maximum(area + gt_area - inter, np.finfo(float).tiny)
 
@@ -315,21 +324,22 @@ def _as_boxes(boxes: np.ndarray | torch.Tensor | Sequence) -> np.ndarray:
         array = array[None]
     if array.ndim != 2 or array.shape[1] != 4:
         raise ValueError(
-            f'boxes of the shape {tuple(array.shape)}: (n, 4), xyxy, is '
-            'needed.')
+            f'boxes of the shape {tuple(array.shape)}: (n, 4), xyxy, is needed.'
+        )
     return array
 
 
-def box_area(boxes: np.ndarray | torch.Tensor, offset: float = 0
-             ) -> np.ndarray:
+def box_area(boxes: np.ndarray | torch.Tensor, offset: float = 0) -> np.ndarray:
     """Areas of boxes, ``(n, 4)`` to ``(n,)``, float64, in pixels."""
     boxes = _as_boxes(boxes)
     return (boxes[:, 2:] - boxes[:, :2] + offset).clip(min=0).prod(-1)
 
 
-def box_iou(boxes: np.ndarray | torch.Tensor,
-            gt_bboxes: np.ndarray | torch.Tensor,
-            offset: float = 1) -> np.ndarray:
+def box_iou(
+    boxes: np.ndarray | torch.Tensor,
+    gt_bboxes: np.ndarray | torch.Tensor,
+    offset: float = 1,
+) -> np.ndarray:
     """Intersection over union of every box with every ground-truth box.
 
     With ``offset=1`` (recipe and benchmark) a side is ``x1 - x0 + 1``, as if
@@ -356,9 +366,11 @@ def box_iou(boxes: np.ndarray | torch.Tensor,
     return _iou(boxes, gt_bboxes, offset) * (box_area(gt_bboxes) > 0)
 
 
-def box_overlap(box: np.ndarray | torch.Tensor,
-                gt_bboxes: np.ndarray | torch.Tensor,
-                offset: float = 1) -> tuple[np.ndarray, np.ndarray]:
+def box_overlap(
+    box: np.ndarray | torch.Tensor,
+    gt_bboxes: np.ndarray | torch.Tensor,
+    offset: float = 1,
+) -> tuple[np.ndarray, np.ndarray]:
     """Intersections of a box with others, as shares of either.
 
     Args:
@@ -376,9 +388,11 @@ def box_overlap(box: np.ndarray | torch.Tensor,
     return inter / np.maximum(area[0], tiny), inter / np.maximum(gt_area, tiny)
 
 
-def best_iou(box: np.ndarray | torch.Tensor,
-             gt_bboxes: np.ndarray | torch.Tensor,
-             offset: float = 1) -> float:
+def best_iou(
+    box: np.ndarray | torch.Tensor,
+    gt_bboxes: np.ndarray | torch.Tensor,
+    offset: float = 1,
+) -> float:
     """IoU of one box with the ground-truth box that it fits best."""
     return float(box_iou(box, gt_bboxes, offset).max(initial=0))
 
@@ -413,8 +427,7 @@ def class_mean(values: np.ndarray, labels: np.ndarray) -> float:
     """
     if len(values) == 0:
         return float('nan')
-    _, index, count = np.unique(
-        labels, return_inverse=True, return_counts=True)
+    _, index, count = np.unique(labels, return_inverse=True, return_counts=True)
     return float((np.bincount(index, weights=values) / count).mean())
 
 
@@ -424,8 +437,7 @@ def pack_counts(counts: np.ndarray) -> bytes:
     return zlib.compress(np.ascontiguousarray(planes.T), 6)
 
 
-def unpack_counts(packed: Sequence[bytes], shape: tuple[int, ...]
-                  ) -> np.ndarray:
+def unpack_counts(packed: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray:
     """Sum of counts of :func:`pack_counts`, int64 of the given shape."""
     total = np.zeros(shape, np.int64)
     for item in packed:
@@ -436,11 +448,11 @@ def unpack_counts(packed: Sequence[bytes], shape: tuple[int, ...]
 
 def _as_thresholds(thresholds: Sequence[float]) -> np.ndarray:
     thresholds = np.asarray(thresholds, np.float64)
-    if (thresholds.ndim != 1 or not thresholds.size or
-            (np.diff(thresholds) < 0).any()):
+    if thresholds.ndim != 1 or not thresholds.size or (np.diff(thresholds) < 0).any():
         raise ValueError(
             f'thresholds of the shape {thresholds.shape} must be a rising '
-            'list of at least one number.')
+            'list of at least one number.'
+        )
     return thresholds
 
 
@@ -455,10 +467,12 @@ def threshold_grid(step: float) -> np.ndarray:
     return np.arange(0, 1, step)
 
 
-def sweep_largest(pred_map: np.ndarray | torch.Tensor,
-                  img_shape: Sequence[int],
-                  thresholds: Sequence[float],
-                  compare: str = '>') -> np.ndarray:
+def sweep_largest(
+    pred_map: np.ndarray | torch.Tensor,
+    img_shape: Sequence[int],
+    thresholds: Sequence[float],
+    compare: str = '>',
+) -> np.ndarray:
     """:func:`map_to_bbox` at many thresholds, in one pass over the map.
 
     Args:
@@ -477,19 +491,21 @@ def sweep_largest(pred_map: np.ndarray | torch.Tensor,
     if array.max() > array.min():
         # A pixel's level is the number of thresholds that it passes.
         levels = np.searchsorted(
-            thresholds.astype(array.dtype), array,
-            side='left' if compare == '>' else 'right')
-        found = largest_components(
-            levels, (array * 65535).astype(np.uint16))
+            thresholds.astype(array.dtype),
+            array,
+            side='left' if compare == '>' else 'right',
+        )
+        found = largest_components(levels, (array * 65535).astype(np.uint16))
         boxes[found.level - 1] = found.boxes
     return boxes
 
 
-def sweep_contours(pred_map: np.ndarray | torch.Tensor,
-                   img_shape: Sequence[int],
-                   gt_bboxes: np.ndarray | torch.Tensor,
-                   thresholds: Sequence[float]
-                   ) -> tuple[np.ndarray, np.ndarray]:
+def sweep_contours(
+    pred_map: np.ndarray | torch.Tensor,
+    img_shape: Sequence[int],
+    gt_bboxes: np.ndarray | torch.Tensor,
+    thresholds: Sequence[float],
+) -> tuple[np.ndarray, np.ndarray]:
     """IoU of the benchmark's boxes at many thresholds, in one pass.
 
     The map ``q`` of :func:`quantize_map`, the mask ``q > int(t max(q))`` at
@@ -527,8 +543,7 @@ def sweep_contours(pred_map: np.ndarray | torch.Tensor,
         nothing = np.full(len(thresholds), best(np.zeros((1, 4)))[0])
         return nothing, nothing
     # A pixel's level is the number of different masks that it is in.
-    cuts, index = np.unique(
-        (thresholds * top).astype(int), return_inverse=True)
+    cuts, index = np.unique((thresholds * top).astype(int), return_inverse=True)
     rank = np.searchsorted(cuts, np.arange(top + 1)).astype(np.uint8)
     # The digits that the levels lack, to order the pixels of a level.
     hint = (scaled * 257).astype(np.uint16)

@@ -1,4 +1,5 @@
 """How well the right boxes fit, and accuracy by object size."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,18 +39,25 @@ class LocBreakdown(BoxMetric):
 
     left_out = 'breakdown_num_no_box'
 
-    def __init__(self,
-                 iou_bins: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1),
-                 size_bins: Sequence[float] = (0, 0.2, 0.8, 1),
-                 threshold: float | None = None,
-                 iou_thr: float = 0.5,
-                 compare: str = '>',
-                 map_compare: str = '>',
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        iou_bins: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1),
+        size_bins: Sequence[float] = (0, 0.2, 0.8, 1),
+        threshold: float | None = None,
+        iou_thr: float = 0.5,
+        compare: str = '>',
+        map_compare: str = '>',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(
-            threshold, iou_thr, compare, map_compare,
-            collect_device=collect_device, prefix=prefix)
+            threshold,
+            iou_thr,
+            compare,
+            map_compare,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
         self.iou_bins = _edges(iou_bins, 'iou_bins')
         self.size_bins = _edges(size_bins, 'size_bins')
 
@@ -61,34 +69,38 @@ class LocBreakdown(BoxMetric):
         shape = get_field(sample, 'img_shape', self)
         return dict(
             iou=best_iou(self.get_box(sample, shape), gt_bboxes),
-            size=box_area(gt_bboxes).max() / (shape[0] * shape[1]))
+            size=box_area(gt_bboxes).max() / (shape[0] * shape[1]),
+        )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
         """The figures, see the class."""
         right = self.compare(table['iou'], self.iou_thr)
         iou = table['iou'][right]
         nan = float('nan')
-        metrics = {
-            'iou_median': 100 * float(np.median(iou)) if len(iou) else nan}
+        metrics = {'iou_median': 100 * float(np.median(iou)) if len(iou) else nan}
         count = np.histogram(iou, self.iou_bins)[0]
         for name, n in zip(_names(self.iou_bins), count):
-            metrics[f'iou_hist_{name}'] = (
-                100 * float(n) / len(iou) if len(iou) else nan)
+            metrics[f'iou_hist_{name}'] = 100 * float(n) / len(iou) if len(iou) else nan
         bins = np.digitize(table['size'], self.size_bins, right=True)
         for i, name in enumerate(_names(self.size_bins), 1):
             inside = right[bins == i]
             metrics[f'gt_known_size_{name}'] = (
-                100 * float(inside.mean()) if len(inside) else nan)
+                100 * float(inside.mean()) if len(inside) else nan
+            )
             metrics[f'num_size_{name}'] = len(inside)
         return metrics
 
 
 def _edges(bins: Sequence[float], name: str) -> np.ndarray:
     edges = np.asarray(bins, np.float64)
-    if (edges.ndim != 1 or len(edges) < 2 or (np.diff(edges) <= 0).any() or
-            edges[0] < 0 or edges[-1] > 1):
-        raise ValueError(
-            f'{name}={bins} must be at least two rising numbers, 0 to 1.')
+    if (
+        edges.ndim != 1
+        or len(edges) < 2
+        or (np.diff(edges) <= 0).any()
+        or edges[0] < 0
+        or edges[-1] > 1
+    ):
+        raise ValueError(f'{name}={bins} must be at least two rising numbers, 0 to 1.')
     return edges
 
 

@@ -1,4 +1,5 @@
 """Kinds of localization errors."""
+
 import numpy as np
 
 from bas_mm.registry import METRICS
@@ -32,8 +33,7 @@ class LocErrors(BoxMetric):
     """
 
     left_out = 'err_num_no_box'
-    KINDS = ('err_cls', 'err_correct', 'err_multi', 'err_part', 'err_more',
-             'err_other')
+    KINDS = ('err_cls', 'err_correct', 'err_multi', 'err_part', 'err_more', 'err_other')
 
     def measure(self, sample: dict) -> dict | None:
         """The kind of the image, an index into ``KINDS``."""

@@ -1,4 +1,5 @@
 """MaxBoxAcc and MaxBoxAccV2 of the WSOL benchmark."""
+
 import numpy as np
 
 from bas_mm.registry import METRICS
@@ -39,13 +40,11 @@ class MaxBoxAcc(WSOLMetric):
     """
 
     left_out = 'max_box_acc_num_no_box'
-    NAMES = ('max_box_acc',
-             *(f'max_box_acc_v2_iou{100 * x:g}' for x in LEVELS))
+    NAMES = ('max_box_acc', *(f'max_box_acc_v2_iou{100 * x:g}' for x in LEVELS))
 
-    def __init__(self,
-                 step: float = 0.01,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self, step: float = 0.01, collect_device: str = 'cpu', prefix: str | None = None
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.thresholds = threshold_grid(step)
 
@@ -56,7 +55,10 @@ class MaxBoxAcc(WSOLMetric):
             return None
         largest, best = sweep_contours(
             get_field(sample, 'pred_map', self),
-            get_field(sample, 'img_shape', self), gt_bboxes, self.thresholds)
+            get_field(sample, 'img_shape', self),
+            gt_bboxes,
+            self.thresholds,
+        )
         hits = np.stack([largest >= 0.5, *(best >= x for x in LEVELS)])
         return dict(hits=np.packbits(hits, axis=1))
 
@@ -78,10 +80,13 @@ class MaxBoxAcc(WSOLMetric):
         # Image by image in blocks: all bits at once would not be small.
         count = sum(
             np.unpackbits(block, axis=2, count=len(self.thresholds)).sum(
-                0, dtype=np.int64)
-            for block in np.array_split(hits, max(len(hits) // 256, 1)))
-        return dict(thresholds=self.thresholds,
-                    **dict(zip(self.NAMES, 100 * count / len(hits))))
+                0, dtype=np.int64
+            )
+            for block in np.array_split(hits, max(len(hits) // 256, 1))
+        )
+        return dict(
+            thresholds=self.thresholds, **dict(zip(self.NAMES, 100 * count / len(hits)))
+        )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
         """The figures, see the class."""
@@ -92,5 +97,6 @@ class MaxBoxAcc(WSOLMetric):
             metrics[name] = float(curve[name][best])
             metrics[f'{name}_t'] = float(self.thresholds[best])
         metrics['max_box_acc_v2'] = float(
-            np.mean([metrics[name] for name in self.NAMES[1:]]))
+            np.mean([metrics[name] for name in self.NAMES[1:]])
+        )
         return metrics

@@ -1,4 +1,5 @@
 """Peak_IoU and Peak_T of SEM."""
+
 import numpy as np
 
 from bas_mm.registry import METRICS
@@ -31,11 +32,14 @@ class PeakIoU(WSOLMetric):
         mask = get_mask(sample)
         if mask is None:
             return None
-        levels = quantize_map(
-            get_field(sample, 'pred_map', self), mask.shape)
-        return dict(counts=pack_counts(np.stack(
-            [np.bincount(levels[mask == x], minlength=256) for x in (1, 0)]
-        )))
+        levels = quantize_map(get_field(sample, 'pred_map', self), mask.shape)
+        return dict(
+            counts=pack_counts(
+                np.stack(
+                    [np.bincount(levels[mask == x], minlength=256) for x in (1, 0)]
+                )
+            )
+        )
 
     @property
     def curve(self) -> np.ndarray:
@@ -52,8 +56,7 @@ class PeakIoU(WSOLMetric):
             Percent, shape ``(256,)``, for t of 0 to 255.
         """
         counts = table['counts']
-        true, false = unpack_counts(counts, (2, 256))[:, ::-1].cumsum(
-            1)[:, ::-1]
+        true, false = unpack_counts(counts, (2, 256))[:, ::-1].cumsum(1)[:, ::-1]
         return 100 * true / np.maximum(true[0] + false, 1)
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:

@@ -1,4 +1,5 @@
 """PxAP of the WSOL benchmark."""
+
 import numpy as np
 
 from bas_mm.registry import METRICS
@@ -32,10 +33,12 @@ class PxAP(WSOLMetric):
 
     left_out = 'pxap_num_no_mask'
 
-    def __init__(self,
-                 step: float = 0.001,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        step: float = 0.001,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.edges = np.append(threshold_grid(step), [1.0, 2.0, 3.0])
 
@@ -45,14 +48,19 @@ class PxAP(WSOLMetric):
         if mask is None:
             return None
         scores = scale_map(get_field(sample, 'pred_map', self), mask.shape)
-        return dict(counts=pack_counts(np.stack(
-            [np.histogram(scores[mask == x], self.edges)[0] for x in (1, 0)]
-        )))
+        return dict(
+            counts=pack_counts(
+                np.stack(
+                    [np.histogram(scores[mask == x], self.edges)[0] for x in (1, 0)]
+                )
+            )
+        )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
         """The figure, see the class."""
-        true, false = unpack_counts(
-            table['counts'], (2, len(self.edges) - 1))[:, ::-1].cumsum(1)
+        true, false = unpack_counts(table['counts'], (2, len(self.edges) - 1))[
+            :, ::-1
+        ].cumsum(1)
         if true[-1] == 0:
             return dict(pxap=float('nan'))
         any_ = (true + false > 0)[1:]

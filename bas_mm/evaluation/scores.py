@@ -1,4 +1,5 @@
 """Classification scores of another model, read from a file."""
+
 import csv
 import json
 from pathlib import Path, PurePosixPath
@@ -53,7 +54,8 @@ class ImageTable:
             raise KeyError(
                 f'{self.name}: {len(found) or "no"} entries for the image '
                 f'{img_path!r}; exactly one is needed for every image, keyed '
-                'by its file name or the end of its path.')
+                'by its file name or the end of its path.'
+            )
         return found[0]
 
     def get(self, img_path: str, default=None):
@@ -91,14 +93,15 @@ class ScoreFile(ImageTable):
         readers = {'.npz': _read_npz, '.json': _read_json, '.csv': _read_csv}
         if path.suffix not in readers:
             raise ValueError(
-                f'{self.name}: the extension must be one of '
-                f'{sorted(readers)}.')
+                f'{self.name}: the extension must be one of {sorted(readers)}.'
+            )
         for img_path, scores in readers[path.suffix](path):
             scores = np.asarray(scores, np.float64)
             if scores.ndim != 1 or scores.size == 0:
                 raise ValueError(
                     f'{self.name}: {img_path!r} has scores of the shape '
-                    f'{scores.shape}; (num_classes,) is needed.')
+                    f'{scores.shape}; (num_classes,) is needed.'
+                )
             self.add(img_path, topk_labels(scores, k).astype(np.int32))
         if not len(self):
             raise ValueError(f'{self.name} holds no scores.')
@@ -133,5 +136,6 @@ def _read_csv(path: Path):
                     continue
                 raise ValueError(
                     f'scores={str(path)!r}, line {i + 1}: {row[1:4]}... are '
-                    'not all numbers.') from None
+                    'not all numbers.'
+                ) from None
             yield row[0], scores

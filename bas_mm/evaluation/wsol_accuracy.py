@@ -1,4 +1,5 @@
 """Top-1, Top-5 and GT-known localization accuracy."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,24 +51,33 @@ class WSOLAccuracy(BoxMetric):
         ValueError: For an option outside its range.
     """
 
-    def __init__(self,
-                 threshold: float | str | None = None,
-                 iou_thr: float = 0.5,
-                 compare: str = '>',
-                 iou_thrs: Sequence[float] = (0.3, 0.5, 0.7),
-                 map_compare: str = '>',
-                 center_side: float = 0.7,
-                 scores: str | None = None,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        threshold: float | str | None = None,
+        iou_thr: float = 0.5,
+        compare: str = '>',
+        iou_thrs: Sequence[float] = (0.3, 0.5, 0.7),
+        map_compare: str = '>',
+        center_side: float = 0.7,
+        scores: str | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         self.best = threshold == 'best'
         super().__init__(
-            None if self.best else threshold, iou_thr, compare, map_compare,
-            scores, collect_device, prefix)
+            None if self.best else threshold,
+            iou_thr,
+            compare,
+            map_compare,
+            scores,
+            collect_device,
+            prefix,
+        )
         for level in iou_thrs:
             check_level(level, 'iou_thrs')
         self.levels = np.array(
-            [iou_thr, *(t for t in iou_thrs if t != iou_thr)], np.float64)
+            [iou_thr, *(t for t in iou_thrs if t != iou_thr)], np.float64
+        )
         center_box((1, 1), center_side)
         self.center_side = center_side
         self.thresholds = np.arange(101) / 100 if self.best else np.zeros(1)
@@ -85,16 +95,19 @@ class WSOLAccuracy(BoxMetric):
             shape = get_field(sample, 'img_shape', self)
             if self.best:
                 boxes = sweep_largest(
-                    get_field(sample, 'pred_map', self), shape,
-                    self.thresholds, self.map_compare)
+                    get_field(sample, 'pred_map', self),
+                    shape,
+                    self.thresholds,
+                    self.map_compare,
+                )
             else:
                 boxes = self.get_box(sample, shape)[None]
             blind = [whole_box(shape), center_box(shape, self.center_side)]
             iou = box_iou(np.concatenate([boxes, blind]), gt_bboxes).max(1)
         # (levels, thresholds + 2) bits
         record['hits'] = np.packbits(
-            self.compare(iou[None], self.levels[:, None]) &
-            record['has_box'], axis=1)
+            self.compare(iou[None], self.levels[:, None]) & record['has_box'], axis=1
+        )
         return record
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
@@ -110,19 +123,22 @@ class WSOLAccuracy(BoxMetric):
         if cls is None:
             print_log(
                 'WSOLAccuracy: the samples carry no pred_score; only the '
-                'gt_known figures are given.', 'current', 30)
+                'gt_known figures are given.',
+                'current',
+                30,
+            )
         else:
             add('top1_cls', cls[:, 0], labels)
             add('top5_cls', cls[:, 1], labels)
         if has_box.any():
             labels = labels[has_box]
             num = len(self.thresholds)
-            hits = np.unpackbits(
-                table['hits'][has_box], axis=2, count=num + 2).astype(bool)
+            hits = np.unpackbits(table['hits'][has_box], axis=2, count=num + 2).astype(
+                bool
+            )
             index = int(hits[:, 0, :num].sum(0).argmax())
             for level, right in zip(self.levels, hits[:, :, index].T):
-                suffix = ('' if level == self.levels[0] else
-                          f'_iou{100 * level:g}')
+                suffix = '' if level == self.levels[0] else f'_iou{100 * level:g}'
                 if cls is not None:
                     add(f'top1_loc{suffix}', right & cls[has_box, 0], labels)
                     add(f'top5_loc{suffix}', right & cls[has_box, 1], labels)
@@ -134,7 +150,10 @@ class WSOLAccuracy(BoxMetric):
         else:
             print_log(
                 'WSOLAccuracy: no image has ground-truth boxes (gt_bboxes); '
-                'only the classification figures are given.', 'current', 30)
+                'only the classification figures are given.',
+                'current',
+                30,
+            )
         metrics['num_images'] = len(table['label'])
         if not has_box.all():
             metrics[self.left_out] = int((~has_box).sum())

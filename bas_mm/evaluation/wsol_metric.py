@@ -1,4 +1,5 @@
 """The base of the metrics: samples in, one small record an image, figures."""
+
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -111,16 +112,19 @@ class WSOLMetric(BaseMetric):
                 else:
                     named.setdefault(key, record)
         records = [named[key] for key in sorted(named)]
-        records += [nameless[key] for key in sorted(nameless)
-                    ][:max(self._size - len(records), 0)]
+        records += [nameless[key] for key in sorted(nameless)][
+            : max(self._size - len(records), 0)
+        ]
         name = type(self).__name__
         if len(records) != self._size:
             print_log(
                 f'{name}: the data set has {self._size} images, but '
                 f'{len(records)} different ones (by sample_idx and img_path) '
-                'were evaluated.', 'current', 30)
-        self.table = stack_records(
-            [r for r in records if r is not None], name)
+                'were evaluated.',
+                'current',
+                30,
+            )
+        self.table = stack_records([r for r in records if r is not None], name)
         if self.table:
             metrics = self.compute(self.table)
         else:
@@ -146,10 +150,13 @@ def stack_records(records: list[dict], name: str) -> dict[str, np.ndarray]:
             raise ValueError(
                 f'{name}: some samples carry what others lack (records with '
                 f'{sorted(fields)} and with {sorted(record)}): either every '
-                'sample or none needs pred_score.')
+                'sample or none needs pred_score.'
+            )
     columns = {k: [r[k] for r in records] for k in records[0]}
-    return {k: np.array(v, object) if isinstance(v[0], bytes) else np.stack(v)
-            for k, v in columns.items()}
+    return {
+        k: np.array(v, object) if isinstance(v[0], bytes) else np.stack(v)
+        for k, v in columns.items()
+    }
 
 
 def get_field(sample: dict, key: str, metric: WSOLMetric):
@@ -163,7 +170,8 @@ def get_field(sample: dict, key: str, metric: WSOLMetric):
             f'{type(metric).__name__} needs {key}, which the data sample of '
             f"{sample.get('img_path', 'an image without img_path')} lacks. "
             'pred_* come from the model, gt_* and img_shape from PackInputs '
-            '(algorithm_keys, meta_keys) of the test pipeline.')
+            '(algorithm_keys, meta_keys) of the test pipeline.'
+        )
     return sample[key]
 
 
@@ -181,7 +189,8 @@ def get_boxes(sample: dict) -> np.ndarray | None:
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise ValueError(
             f"gt_bboxes of {sample.get('img_path')} are {boxes.tolist()}: "
-            '(n, 4) finite numbers, xyxy in pixels of the view, are needed.')
+            '(n, 4) finite numbers, xyxy in pixels of the view, are needed.'
+        )
     return boxes
 
 
@@ -207,7 +216,8 @@ def get_mask(sample: dict) -> np.ndarray | None:
         raise ValueError(
             f"gt_seg_map of {sample.get('img_path')}, shape {mask.shape}, "
             f'holds {np.unique(mask)[:9].tolist()}: (h, w) of 0 (background),'
-            ' 1 (foreground) and 255 (ignored) is needed.')
+            ' 1 (foreground) and 255 (ignored) is needed.'
+        )
     return mask
 
 
@@ -230,20 +240,26 @@ class BoxMetric(WSOLMetric):
         ValueError: For an option outside its range.
     """
 
-    def __init__(self,
-                 threshold: float | str | None = None,
-                 iou_thr: float = 0.5,
-                 compare: str = '>',
-                 map_compare: str = '>',
-                 scores: str | None = None,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        threshold: float | str | None = None,
+        iou_thr: float = 0.5,
+        compare: str = '>',
+        map_compare: str = '>',
+        scores: str | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if not (threshold is None or isinstance(threshold, (int, float)) and
-                0 <= threshold <= 1):
+        if not (
+            threshold is None
+            or isinstance(threshold, (int, float))
+            and 0 <= threshold <= 1
+        ):
             raise ValueError(
                 f'{type(self).__name__}: threshold={threshold!r} must be None '
-                'or a number from 0 to 1.')
+                'or a number from 0 to 1.'
+            )
         check_level(iou_thr, 'iou_thr')
         self.threshold = threshold
         self.iou_thr = iou_thr
@@ -256,11 +272,10 @@ class BoxMetric(WSOLMetric):
         """The predicted box, ``(4,)``."""
         if self.threshold is None and sample.get('pred_bbox') is not None:
             return as_array(sample['pred_bbox'])
-        threshold = (
-            RECIPE_THRESHOLD if self.threshold is None else self.threshold)
+        threshold = RECIPE_THRESHOLD if self.threshold is None else self.threshold
         return map_to_bbox(
-            get_field(sample, 'pred_map', self), img_shape, threshold,
-            self.map_compare)
+            get_field(sample, 'pred_map', self), img_shape, threshold, self.map_compare
+        )
 
     def get_right(self, sample: dict) -> np.ndarray | None:
         """Whether the best, and one of the five best classes is right.

@@ -1,4 +1,5 @@
 """What ``tools/train.py`` and ``tools/test.py`` share: options and Runner."""
+
 import argparse
 import numbers
 import os
@@ -11,19 +12,18 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS
 from torch import nn
 
 #: Data sets that make their folder on first use.
-SELF_MADE_DATASETS = ('ToyLocalization', )
+SELF_MADE_DATASETS = ('ToyLocalization',)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of every tool that reads a config."""
     parser.add_argument(
-        '--data-root',
-        metavar='DIR',
-        help='point every data set of the config at DIR')
+        '--data-root', metavar='DIR', help='point every data set of the config at DIR'
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -31,7 +31,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings of the config with KEY=VALUE pairs, e.g. '
         'model.head.num_classes=6; lists as key="[a,b]" or key=a,b, tuples '
         'in lists as key="[(a,b),(c,d)]" with the quotation marks and '
-        'without blanks. They are applied last and win')
+        'without blanks. They are applied last and win',
+    )
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,30 +40,30 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints (default: that of the config, '
-        'else ./work_dirs/<config name>)')
+        'else ./work_dirs/<config name>)',
+    )
     add_config_arguments(parser)
     parser.add_argument(
-        '--seed', type=int, help='random seed (default: that of the config)')
+        '--seed', type=int, help='random seed (default: that of the config)'
+    )
     parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='use automatic mixed precision')
+        '--amp', action='store_true', help='use automatic mixed precision'
+    )
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
-        help='do not pin the memory of the data loaders')
+        help='do not pin the memory of the data loaders',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how the processes of a distributed run are started')
+        help='how the processes of a distributed run are started',
+    )
     # torch's launcher passes `--local-rank`, older ones `--local_rank`.
     parser.add_argument(
-        '--local_rank',
-        '--local-rank',
-        type=int,
-        default=0,
-        help=argparse.SUPPRESS)
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -108,6 +109,9 @@ def finish_config(cfg: Config, args: argparse.Namespace) -> None:
     """
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    follow_classes(
+        cfg, 'test' if hasattr(args, 'checkpoint') else 'train', args.cfg_options
+    )
     on_cpu = get_device() == 'cpu'
     for loader in _dataloaders(cfg):
         loader.setdefault('collate_fn', dict(type='default_collate'))
@@ -120,6 +124,30 @@ def finish_config(cfg: Config, args: argparse.Namespace) -> None:
             loader['persistent_workers'] = False
     if cfg.launcher != 'none' and on_cpu:
         _use_gloo(cfg)
+
+
+def follow_classes(
+    cfg: Config, split: str = 'train', cfg_options: Optional[dict] = None
+) -> None:
+    """Give the head as many classes as the data has, in place.
+
+    Only where the config says ``num_classes_from_data = True`` (a folder for
+    each class: the folders are the classes), and only if no option says
+    another number.
+
+    Args:
+        cfg (Config): The config.
+        split (str): Whose classes count: 'train' or 'test'.
+        cfg_options (dict, optional): Settings of the command line.
+    """
+    if not cfg.get('num_classes_from_data') or 'model.head.num_classes' in (
+        cfg_options or ()
+    ):
+        return
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    dataset = next(_leaf_datasets(cfg[f'{split}_dataloader'].dataset))
+    dataset = DATASETS.build(dict(dataset, pipeline=[]))
+    cfg.model.head.num_classes = len(dataset.metainfo['classes'])
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
@@ -138,29 +166,33 @@ def set_data_root(cfg: Config, data_root: str) -> None:
         ValueError: If the config has no data set.
     """
     datasets = [
-        leaf for loader in _dataloaders(cfg)
+        leaf
+        for loader in _dataloaders(cfg)
         for leaf in _leaf_datasets(loader.get('dataset'))
     ]
     if not datasets:
         raise ValueError(
             f'--data-root {data_root} has nothing to point at: the config '
             f'{cfg.filename} has no data set in `train_dataloader`, '
-            '`val_dataloader` or `test_dataloader`.')
+            '`val_dataloader` or `test_dataloader`.'
+        )
     needs_folder = any(
         str(dataset.get('type')).rsplit('.', 1)[-1] not in SELF_MADE_DATASETS
-        for dataset in datasets)
+        for dataset in datasets
+    )
     if needs_folder and not osp.isdir(data_root):
         raise FileNotFoundError(
             f'--data-root {data_root!r} is no folder (looked for '
             f'{osp.abspath(data_root)}). Give the folder that holds the data '
-            'set, as the README describes it.')
+            'set, as the README describes it.'
+        )
     for dataset in datasets:
         dataset['data_root'] = data_root
 
 
-def read_config(path: str,
-                data_root: Optional[str] = None,
-                cfg_options: Optional[dict] = None) -> Config:
+def read_config(
+    path: str, data_root: Optional[str] = None, cfg_options: Optional[dict] = None
+) -> Config:
     """Read a config for a tool that needs no Runner, and set its scope.
 
     Args:
@@ -176,6 +208,7 @@ def read_config(path: str,
         set_data_root(cfg, data_root)
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
+    follow_classes(cfg, cfg_options=cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     return cfg
 
@@ -203,7 +236,8 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
             f'The checkpoint {checkpoint!r} is not of the model of '
             f'{cfg.filename}: {str(error)[:500]}\nGive the config that it was '
             'trained with; where the class counts differ, with '
-            '`--cfg-options model.head.num_classes=N`.') from error
+            '`--cfg-options model.head.num_classes=N`.'
+        ) from error
     return model.to(get_device()).eval()
 
 
@@ -215,8 +249,7 @@ def spread_indices(total: int, num: int) -> List[int]:
     """
     if num < 1:
         raise ValueError(f'At least 1 picture must be asked for, got {num}.')
-    return np.linspace(0, total - 1, min(num, total)).round().astype(
-        int).tolist()
+    return np.linspace(0, total - 1, min(num, total)).round().astype(int).tolist()
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -248,10 +281,8 @@ def format_metrics(metrics: Dict[str, Any]) -> str:
         return 'No metrics.'
     left = max(map(len, [*rows, 'metric']))
     right = max(map(len, [*rows.values(), 'value']))
-    lines = [f'{"metric":<{left}}  {"value":>{right}}',
-             f'{"-" * left}  {"-" * right}']
-    lines += [f'{name:<{left}}  {text:>{right}}'
-              for name, text in rows.items()]
+    lines = [f'{"metric":<{left}}  {"value":>{right}}', f'{"-" * left}  {"-" * right}']
+    lines += [f'{name:<{left}}  {text:>{right}}' for name, text in rows.items()]
     return '\n'.join(lines)
 
 
@@ -259,8 +290,7 @@ def _dataloaders(cfg: Config) -> Iterator[ConfigDict]:
     """The data loader settings of a config; a field may hold several."""
     for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loaders = cfg.get(field)
-        for loader in loaders if isinstance(loaders, (list, tuple)) else [
-                loaders]:
+        for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
             if loader is not None:
                 yield loader
 
@@ -288,7 +318,8 @@ def _use_gloo(cfg: Config) -> None:
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper

@@ -3,6 +3,7 @@
 Nothing here imports OpenMMLab: a missing package has to be named before some
 other import dies of it.
 """
+
 import importlib
 import importlib.util
 from importlib import metadata
@@ -39,7 +40,8 @@ def check_environment() -> None:
         if importlib.util.find_spec(name) is None:
             raise ImportError(
                 f'bas_mm needs {name}, which is not installed. {_HINTS[name]}',
-                name=name)
+                name=name,
+            )
     _import_torch_pair()
 
 
@@ -62,7 +64,8 @@ def _import_torch_pair() -> None:
                 'for CUDA). Install a matching pair from one source, e.g. '
                 'from the repository `pip install --force-reinstall '
                 '-c constraints.txt torch torchvision`.',
-                name=name) from error
+                name=name,
+            ) from error
 
 
 def _version(distribution: str) -> str:

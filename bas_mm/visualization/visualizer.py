@@ -43,34 +43,41 @@ class WSOLVisualizer(UniversalVisualizer):
         ValueError: If ``alpha`` or ``channel_order`` is not allowed.
     """
 
-    def __init__(self,
-                 name: str = 'visualizer',
-                 alpha: float = 0.5,
-                 min_side: int = 224,
-                 channel_order: str = 'bgr',
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        name: str = 'visualizer',
+        alpha: float = 0.5,
+        min_side: int = 224,
+        channel_order: str = 'bgr',
+        **kwargs,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not 0 <= alpha <= 1:
-            raise ValueError('`visualizer.alpha` is the weight of the heat '
-                             f'map, from 0 to 1, got {alpha}.')
+            raise ValueError(
+                '`visualizer.alpha` is the weight of the heat '
+                f'map, from 0 to 1, got {alpha}.'
+            )
         if channel_order not in ('bgr', 'rgb'):
-            raise ValueError("`visualizer.channel_order` is 'bgr' or 'rgb', "
-                             f'got {channel_order!r}.')
+            raise ValueError(
+                f"`visualizer.channel_order` is 'bgr' or 'rgb', got {channel_order!r}."
+            )
         self.alpha = alpha
         self.min_side = min_side
         self.channel_order = channel_order
 
-    def draw(self,
-             image: np.ndarray,
-             data_sample: DataSample,
-             classes: Optional[Sequence[str]] = None,
-             draw_map: bool = True,
-             draw_gt: bool = True,
-             draw_pred: bool = True,
-             draw_text: bool = True,
-             draw_score: bool = True,
-             resize: Optional[int] = None,
-             rescale_factor: Optional[float] = None) -> np.ndarray:
+    def draw(
+        self,
+        image: np.ndarray,
+        data_sample: DataSample,
+        classes: Optional[Sequence[str]] = None,
+        draw_map: bool = True,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        draw_text: bool = True,
+        draw_score: bool = True,
+        resize: Optional[int] = None,
+        rescale_factor: Optional[float] = None,
+    ) -> np.ndarray:
         """Draw one sample; nothing is written or shown.
 
         Args:
@@ -101,8 +108,9 @@ class WSOLVisualizer(UniversalVisualizer):
             ValueError: If the image or a box has another shape.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            raise ValueError('The image to draw on needs the shape (h, w, 3), '
-                             f'got {image.shape}.')
+            raise ValueError(
+                f'The image to draw on needs the shape (h, w, 3), got {image.shape}.'
+            )
         if self.channel_order == 'bgr':
             image = image[..., ::-1]
         height, width = image.shape[:2]
@@ -112,18 +120,16 @@ class WSOLVisualizer(UniversalVisualizer):
         elif rescale_factor is not None:
             scale = rescale_factor
         else:
-            scale = max(1., self.min_side / short)
+            scale = max(1.0, self.min_side / short)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        canvas = mmcv.imresize(
-            np.ascontiguousarray(image, dtype=np.uint8), size[::-1])
+        canvas = mmcv.imresize(np.ascontiguousarray(image, dtype=np.uint8), size[::-1])
 
         if draw_map and 'pred_map' in data_sample:
             heat = view_map(data_sample.pred_map, size)
-            heat = cv2.applyColorMap(
-                np.uint8(255 * heat), cv2.COLORMAP_JET)[..., ::-1]
+            heat = cv2.applyColorMap(np.uint8(255 * heat), cv2.COLORMAP_JET)[..., ::-1]
             canvas = cv2.addWeighted(
-                np.ascontiguousarray(heat), self.alpha, canvas,
-                1 - self.alpha, 0)
+                np.ascontiguousarray(heat), self.alpha, canvas, 1 - self.alpha, 0
+            )
         scales = np.array([size[1] / width, size[0] / height] * 2)
         if draw_gt and 'gt_bboxes' in data_sample:
             _draw_boxes(canvas, data_sample.gt_bboxes, scales, RED)
@@ -137,8 +143,8 @@ class WSOLVisualizer(UniversalVisualizer):
         if draw_gt and 'gt_label' in data_sample:
             labels = as_array(data_sample.gt_label).reshape(-1)
             lines.append(
-                ('gt: ' + ', '.join(_name(label, classes)
-                                    for label in labels), RED))
+                ('gt: ' + ', '.join(_name(label, classes) for label in labels), RED)
+            )
         if draw_pred and 'pred_label' in data_sample:
             label = int(as_array(data_sample.pred_label).reshape(-1)[0])
             text = 'pred: '
@@ -148,16 +154,18 @@ class WSOLVisualizer(UniversalVisualizer):
             lines.append((text + _name(label, classes), GREEN))
         return np.vstack([canvas, *_caption(lines, size)])
 
-    def visualize_cls(self,
-                      image: np.ndarray,
-                      data_sample: DataSample,
-                      classes: Optional[Sequence[str]] = None,
-                      show: bool = False,
-                      wait_time: float = 0,
-                      out_file: Optional[str] = None,
-                      name: str = '',
-                      step: int = 0,
-                      **draw_args) -> np.ndarray:
+    def visualize_cls(
+        self,
+        image: np.ndarray,
+        data_sample: DataSample,
+        classes: Optional[Sequence[str]] = None,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: Optional[str] = None,
+        name: str = '',
+        step: int = 0,
+        **draw_args,
+    ) -> np.ndarray:
         """Draw one sample and write or show it; the stock hook's method.
 
         Under several processes each writes its own ``out_file``; windows and
@@ -187,7 +195,8 @@ class WSOLVisualizer(UniversalVisualizer):
         else:
             mmcv.imwrite(
                 np.ascontiguousarray(drawn[..., ::-1]),
-                _with_folder(out_file, data_sample.get('img_path')))
+                _with_folder(out_file, data_sample.get('img_path')),
+            )
         return drawn
 
 
@@ -199,8 +208,7 @@ def _with_folder(out_file: str, img_path: Optional[str]) -> str:
     come from the hook stay.
     """
     path = Path(out_file)
-    if img_path is None or not path.name.startswith(
-            Path(img_path).name + '_'):
+    if img_path is None or not path.name.startswith(Path(img_path).name + '_'):
         return out_file
     return str(path.with_name(f'{Path(img_path).parent.name}_{path.name}'))
 
@@ -211,8 +219,9 @@ def _name(label: int, classes: Optional[Sequence[str]]) -> str:
     return str(classes[label] if named else int(label))
 
 
-def _draw_boxes(canvas: np.ndarray, boxes, scales: np.ndarray,
-                colour: Tuple[int, int, int]) -> None:
+def _draw_boxes(
+    canvas: np.ndarray, boxes, scales: np.ndarray, colour: Tuple[int, int, int]
+) -> None:
     """Draw boxes with a dark rim, in place.
 
     Args:
@@ -224,8 +233,7 @@ def _draw_boxes(canvas: np.ndarray, boxes, scales: np.ndarray,
     """
     boxes = as_array(boxes).astype(np.float64)
     if boxes.size % 4 or (boxes.size and boxes.shape[-1] != 4):
-        raise ValueError(
-            f'Boxes need the shape (n, 4) or (4,), got {boxes.shape}.')
+        raise ValueError(f'Boxes need the shape (n, 4) or (4,), got {boxes.shape}.')
     boxes = boxes.reshape(-1, 4) * scales
     boxes = boxes[np.isfinite(boxes).all(1)]
     height, width = canvas.shape[:2]
@@ -237,8 +245,9 @@ def _draw_boxes(canvas: np.ndarray, boxes, scales: np.ndarray,
         cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick)
 
 
-def _caption(lines: List[Tuple[str, Tuple[int, int, int]]],
-             size: Tuple[int, int]) -> List[np.ndarray]:
+def _caption(
+    lines: List[Tuple[str, Tuple[int, int, int]]], size: Tuple[int, int]
+) -> List[np.ndarray]:
     """A dark strip for each line of text, ``(h, W, 3)`` uint8, RGB.
 
     Text that is too long gets smaller, and below a legible size is cut.
@@ -252,17 +261,23 @@ def _caption(lines: List[Tuple[str, Tuple[int, int, int]]],
     left, strips = 3 * mark // 2, []
     for text, colour in lines:
         strip = np.full((height, size[1], 3), 32, np.uint8)
-        strip[(height - mark) // 2:(height + mark) // 2, mark // 4:mark] = \
-            colour
+        strip[(height - mark) // 2 : (height + mark) // 2, mark // 4 : mark] = colour
         room, font = size[1] - left - 2, 0.45 * unit
         thick = max(1, round(unit))
         width = cv2.getTextSize(text, _FONT, font, thick)[0][0]
         if width > room:
             font = max(0.33 * unit, font * room / width)
-        while len(text) > 1 and cv2.getTextSize(
-                text, _FONT, font, thick)[0][0] > room:
+        while len(text) > 2 and cv2.getTextSize(text, _FONT, font, thick)[0][0] > room:
             text = text[:-3].rstrip('.') + '..'  # one character less
-        cv2.putText(strip, text, (left, round(13 * unit)), _FONT, font,
-                    WHITE, thick, cv2.LINE_AA)
+        cv2.putText(
+            strip,
+            text,
+            (left, round(13 * unit)),
+            _FONT,
+            font,
+            WHITE,
+            thick,
+            cv2.LINE_AA,
+        )
         strips.append(strip)
     return strips

@@ -9,7 +9,8 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
     class_check=dict(type='bas_mm.ClassCheckHook'),
     monitor=dict(type='bas_mm.WSOLMonitorHook'),
-    grid=dict(type='bas_mm.GridHook'))
+    grid=dict(type='bas_mm.GridHook'),
+)
 
 # of the box that the model gives (`model.head.threshold`)
 val_evaluator = dict(type='bas_mm.WSOLAccuracy')
@@ -26,10 +27,12 @@ test_evaluator = [
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 
 visualizer = dict(
-    type='bas_mm.WSOLVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+    type='bas_mm.WSOLVisualizer', vis_backends=[dict(type='LocalVisBackend')]
+)
 
 log_level = 'INFO'
 load_from = None

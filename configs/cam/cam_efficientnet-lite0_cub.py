@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/efficientnet-lite0.py', '../_base_/datasets/cub.py',
-    '../_base_/schedules/short.py', '../_base_/default_runtime.py'
+    '../_base_/models/efficientnet-lite0.py',
+    '../_base_/datasets/cub.py',
+    '../_base_/schedules/short.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(head=dict(num_classes=200, topk=3, threshold=0.2))
 # the view alone: a tenth of the cost of the ten-crop test

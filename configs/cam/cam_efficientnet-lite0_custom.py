@@ -1,5 +1,9 @@
 _base_ = [
-    '../_base_/models/efficientnet-lite0.py', '../_base_/datasets/custom.py',
-    '../_base_/schedules/short.py', '../_base_/default_runtime.py'
+    '../_base_/models/efficientnet-lite0.py',
+    '../_base_/datasets/custom.py',
+    '../_base_/schedules/short.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(head=dict(num_classes=2, topk=3, threshold=0.2))
+# the folders are the classes: the tools count them
+num_classes_from_data = True

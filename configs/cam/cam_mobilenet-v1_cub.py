@@ -1,5 +1,7 @@
 _base_ = [
-    '../_base_/models/mobilenet-v1.py', '../_base_/datasets/cub.py',
-    '../_base_/schedules/cub.py', '../_base_/default_runtime.py'
+    '../_base_/models/mobilenet-v1.py',
+    '../_base_/datasets/cub.py',
+    '../_base_/schedules/cub.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(head=dict(num_classes=200, topk=200, threshold=0.15))

@@ -1,5 +1,7 @@
 _base_ = [
-    '../_base_/models/mobilenet-v1.py', '../_base_/datasets/ilsvrc.py',
-    '../_base_/schedules/ilsvrc.py', '../_base_/default_runtime.py'
+    '../_base_/models/mobilenet-v1.py',
+    '../_base_/datasets/ilsvrc.py',
+    '../_base_/schedules/ilsvrc.py',
+    '../_base_/default_runtime.py',
 ]
 model = dict(head=dict(num_classes=1000, topk=1, threshold=0.5))

@@ -5,8 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import (
-    PARAM_SCHEDULERS, DefaultScope, init_default_scope)
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -25,16 +24,13 @@ RECIPE = {
     ('resnet50', 'ilsvrc'): (1.0, 2.0, 1, 0.45),
     ('inception-v3', 'ilsvrc'): (1.0, 2.5, 1, 0.3),
 }
-NAMES = sorted(p.stem for p in ROOT.glob('*/*_*.py') if p.parent.name in
-               ('bas', 'cam'))
+NAMES = sorted(p.stem for p in ROOT.glob('*/*_*.py') if p.parent.name in ('bas', 'cam'))
 
 
 @pytest.fixture(autouse=True)
-def scope():
-    """Resolve stock types as the runner does, then forget the scope."""
+def scope(forget_scope):
+    """Resolve stock types as the runner does."""
     init_default_scope('mmpretrain')
-    yield
-    DefaultScope._instance_dict.clear()
 
 
 def load(name):
@@ -48,10 +44,8 @@ def build(cfg):
 
 def test_the_set_is_complete():
     pairs = {(b, d) for b in PAPER for d in ('cub', 'ilsvrc')}
-    pairs |= {('efficientnet-lite0', d)
-              for d in ('cub', 'ilsvrc', 'toy', 'custom')}
-    assert {f'{m}_{b}_{d}' for m in ('bas', 'cam')
-            for b, d in pairs} <= set(NAMES)
+    pairs |= {('efficientnet-lite0', d) for d in ('cub', 'ilsvrc', 'toy', 'custom')}
+    assert {f'{m}_{b}_{d}' for m in ('bas', 'cam') for b, d in pairs} <= set(NAMES)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -61,42 +55,56 @@ def test_every_config_trains_a_step_and_predicts(name):
     model = build(cfg)
     data = dict(
         inputs=torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8),
-        data_samples=[DataSample().set_gt_label(i) for i in (0, 1)])
+        data_samples=[DataSample().set_gt_label(i) for i in (0, 1)],
+    )
     model.train()
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     assert all(torch.isfinite(v) for v in losses.values())
     model.eval()
     with torch.no_grad():
         out = model(**model.data_preprocessor(data), mode='predict')
-    assert out[0].pred_score.shape == (cfg.model.head.num_classes, )
+    assert out[0].pred_score.shape == (cfg.model.head.num_classes,)
 
 
 @pytest.mark.parametrize('backbone, data', RECIPE)
 def test_recipe(backbone, data):
     bas, cam = load(f'bas_{backbone}_{data}'), load(f'cam_{backbone}_{data}')
     head = bas.model.head
-    assert (head.loss.alpha, head.loss.beta, head.topk,
-            head.threshold) == RECIPE[backbone, data]
+    assert (head.loss.alpha, head.loss.beta, head.topk, head.threshold) == RECIPE[
+        backbone, data
+    ]
     assert head.loss.lambda_ == 1
     assert head.num_classes == dict(cub=200, ilsvrc=1000)[data]
     assert bas.train_dataloader.batch_size == 32
     schedule = bas.param_scheduler
     if data == 'cub':
         assert bas.train_cfg.max_epochs == 100
-        assert (schedule.type, schedule.milestones,
-                schedule.gamma) == ('MultiStepLR', [80], 0.1)
+        assert (schedule.type, schedule.milestones, schedule.gamma) == (
+            'MultiStepLR',
+            [80],
+            0.1,
+        )
     else:
         assert bas.train_cfg.max_epochs == 9
-        assert (schedule.type, schedule.step_size,
-                schedule.gamma) == ('StepLR', 3, 0.1)
+        assert (schedule.type, schedule.step_size, schedule.gamma) == ('StepLR', 3, 0.1)
     # the baseline differs in nothing but the method
-    for key in ('train_dataloader', 'test_dataloader', 'optim_wrapper',
-                'param_scheduler', 'train_cfg', 'test_evaluator'):
+    for key in (
+        'train_dataloader',
+        'test_dataloader',
+        'optim_wrapper',
+        'param_scheduler',
+        'train_cfg',
+        'test_evaluator',
+    ):
         assert bas[key] == cam[key], key
     for key in ('backbone', 'neck', 'data_preprocessor'):
         assert bas.model[key] == cam.model[key], key
     assert {**head, 'type': 0, 'loss': 0, 'map_channels': 0} == {
-        **cam.model.head, 'type': 0, 'loss': 0, 'map_channels': 0}
+        **cam.model.head,
+        'type': 0,
+        'loss': 0,
+        'map_channels': 0,
+    }
 
 
 @pytest.mark.parametrize('backbone, data', RECIPE)
@@ -105,10 +113,7 @@ def test_optimizer_groups(backbone, data):
     model = build(cfg)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     assert type(optimizer) is torch.optim.SGD
-    groups = {
-        id(p): group
-        for group in optimizer.param_groups for p in group['params']
-    }
+    groups = {id(p): group for group in optimizer.param_groups for p in group['params']}
     for name, param in model.named_parameters():
         new = name.startswith('head.')
         lr = 1e-3 * (10 if new else 1) * (2 if name.endswith('bias') else 1)
@@ -144,11 +149,11 @@ def test_rate_over_the_epochs(name):
                 s.step()
     if 'efficientnet' in name:
         warm = 1 if name.endswith('ilsvrc') else 5
-        expected = [1] * warm + [.5] * (cfg.train_cfg.max_epochs - warm)
+        expected = [1] * warm + [0.5] * (cfg.train_cfg.max_epochs - warm)
     elif name.endswith('cub'):
-        expected = [1] * 80 + [.1] * 20
+        expected = [1] * 80 + [0.1] * 20
     else:
-        expected = [1] * 3 + [.1] * 3 + [.01] * 3
+        expected = [1] * 3 + [0.1] * 3 + [0.01] * 3
     assert rates == pytest.approx(expected)
 
 
@@ -160,16 +165,17 @@ def test_initialisation_of_new_layers(backbone):
         if name.endswith('bias'):
             assert not param.any(), name
         elif backbone == 'vgg16':
-            assert float(param.detach().std()) == pytest.approx(0.02, rel=.02), name
+            assert float(param.detach().std()) == pytest.approx(0.02, rel=0.02), name
         else:
             fan = (param.shape[0] + param.shape[1]) * param[0, 0].numel()
-            bound = (6 / fan)**.5
+            bound = (6 / fan) ** 0.5
             assert param.abs().max() <= bound, name
-            assert param.abs().max() > .99 * bound, name
+            assert param.abs().max() > 0.99 * bound, name
 
 
 @pytest.mark.parametrize(
-    'name', [n for n in NAMES if 'efficientnet' in n and 'imagenet' not in n])
+    'name', [n for n in NAMES if 'efficientnet' in n and 'imagenet' not in n]
+)
 def test_short_recipe(name):
     """The longest key wins: ``conv_head`` of the trunk is no new layer."""
     cfg = load(name)
@@ -178,20 +184,20 @@ def test_short_recipe(name):
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     lr = cfg.optim_wrapper.optimizer.lr
     groups = {
-        id(p): group['lr']
-        for group in optimizer.param_groups for p in group['params']
+        id(p): group['lr'] for group in optimizer.param_groups for p in group['params']
     }
     for param_name, param in model.named_parameters():
         if param.requires_grad:
             new = param_name.startswith('head.')
-            assert groups[id(param)] == pytest.approx(
-                lr * (10 if new else 1)), param_name
-    assert float(model.head.classifier[0].bias.detach().mean()) == \
-        pytest.approx(.1)
+            assert groups[id(param)] == pytest.approx(lr * (10 if new else 1)), (
+                param_name
+            )
+    assert float(model.head.classifier[0].bias.detach().mean()) == pytest.approx(0.1)
     if name.startswith('bas'):
         assert not model.head.generator.bias.any()
-        assert float(model.head.generator.weight.detach().std()) == \
-            pytest.approx(.01, rel=.05)
+        assert float(model.head.generator.weight.detach().std()) == pytest.approx(
+            0.01, rel=0.05
+        )
 
 
 def test_metafile_names_configs_that_exist():

@@ -14,7 +14,8 @@ def build():
     def from_config(name, part, data_root, **kwargs):
         init_default_scope('mmpretrain')
         cfg = Config.fromfile(
-            osp.join(REPO, 'configs', '_base_', 'datasets', f'{name}.py'))
+            osp.join(REPO, 'configs', '_base_', 'datasets', f'{name}.py')
+        )
         dataset = dict(cfg[f'{part}_dataloader'].dataset, **kwargs)
         return DATASETS.build(dict(dataset, data_root=data_root))
 

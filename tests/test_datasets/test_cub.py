@@ -29,12 +29,16 @@ def root(tmp_path):
         mask[40:101, 60:121] = 200
         mask[0, 0] = 51  # one annotator of five
         cv2.imwrite(path, mask)
-    write(root, 'images.txt',
-          ''.join(f'{i + 1} {n}.jpg\n' for i, n in enumerate(names)))
+    write(
+        root, 'images.txt', ''.join(f'{i + 1} {n}.jpg\n' for i, n in enumerate(names))
+    )
     write(root, 'image_class_labels.txt', '1 1\n2 1\n3 2\n')
     write(root, 'train_test_split.txt', '1 1\n2 0\n3 0\n')
-    write(root, 'bounding_boxes.txt',
-          '1 60.0 40.0 61.0 61.0\n2 1.5 2.5 10.25 20.0\n3 60 40 61 61\n')
+    write(
+        root,
+        'bounding_boxes.txt',
+        '1 60.0 40.0 61.0 61.0\n2 1.5 2.5 10.25 20.0\n3 60 40 61 61\n',
+    )
     write(root, 'classes.txt', '1 001.Red_bird\n2 002.Blue_bird\n')
     return root
 
@@ -48,14 +52,13 @@ def test_infos(root):
     assert info['gt_label'] == 0
     assert info['img_path'].endswith('images/001.Red_bird/b.jpg')
     assert info['gt_bboxes'].dtype == np.float32
-    np.testing.assert_array_equal(info['gt_bboxes'],
-                                  [[1.5, 2.5, 11.75, 22.5]])
+    np.testing.assert_array_equal(info['gt_bboxes'], [[1.5, 2.5, 11.75, 22.5]])
     assert 'seg_map_path' not in info
     info = test.get_data_info(1)
     assert info['gt_label'] == 1
     assert osp.samefile(
-        info['seg_map_path'],
-        osp.join(root, 'segmentations', '002.Blue_bird', 'c.png'))
+        info['seg_map_path'], osp.join(root, 'segmentations', '002.Blue_bird', 'c.png')
+    )
 
 
 def test_optional_files(root):
@@ -67,33 +70,53 @@ def test_optional_files(root):
 
 
 def test_given_classes_win(root):
-    dataset = CUBLocalization(
-        data_root=root, metainfo=dict(classes=('x', 'y')))
+    dataset = CUBLocalization(data_root=root, metainfo=dict(classes=('x', 'y')))
     assert dataset.CLASSES == ('x', 'y')
     dataset = CUBLocalization(data_root=root, classes=['v', 'w'])
     assert dataset.CLASSES == ('v', 'w')
 
 
-@pytest.mark.parametrize('name, text, match', [
-    ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 5\n3 1 1 5 5\n',
-     r'bounding_boxes\.txt, line 2: expected `id x y w h`, got `2 1 1 5`'),
-    ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 x 5\n3 1 1 5 5\n', 'line 2'),
-    ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 0 5\n3 1 1 5 5\n',
-     'id 2: expected .* width and a height above 0'),
-    ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 nan 5\n3 1 1 5 5\n', 'id 2'),
-    ('bounding_boxes.txt', '1 1 1 5 5\n3 1 1 5 5\n',
-     r'1 ids are in `.*images\.txt` but not in `.*bounding_boxes\.txt`, the '
-     'first is 2'),
-    ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 5 5\n3 1 1 5 5\n9 1 1 5 5\n',
-     r'in `.*bounding_boxes\.txt` but not in `.*images\.txt`, .* is 9'),
-    ('image_class_labels.txt', '1 1\n2 1\n3 3\n',
-     'id 3: expected a class from 1 to 2, got 3'),
-    ('image_class_labels.txt', '1 1\n2 1\n2 2\n3 2\n',
-     'line 3: the id 2 stands there twice'),
-    ('train_test_split.txt', '1 1\n2 0\n3 2\n', 'id 3: expected 1'),
-    ('classes.txt', '1 a\n3 b\n', 'ids must be 1 to 2'),
-    ('images.txt', '1\n', r'images\.txt, line 1: expected `id path`'),
-])
+@pytest.mark.parametrize(
+    'name, text, match',
+    [
+        (
+            'bounding_boxes.txt',
+            '1 1 1 5 5\n2 1 1 5\n3 1 1 5 5\n',
+            r'bounding_boxes\.txt, line 2: expected `id x y w h`, got `2 1 1 5`',
+        ),
+        ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 x 5\n3 1 1 5 5\n', 'line 2'),
+        (
+            'bounding_boxes.txt',
+            '1 1 1 5 5\n2 1 1 0 5\n3 1 1 5 5\n',
+            'id 2: expected .* width and a height above 0',
+        ),
+        ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 nan 5\n3 1 1 5 5\n', 'id 2'),
+        (
+            'bounding_boxes.txt',
+            '1 1 1 5 5\n3 1 1 5 5\n',
+            r'1 ids are in `.*images\.txt` but not in `.*bounding_boxes\.txt`, the '
+            'first is 2',
+        ),
+        (
+            'bounding_boxes.txt',
+            '1 1 1 5 5\n2 1 1 5 5\n3 1 1 5 5\n9 1 1 5 5\n',
+            r'in `.*bounding_boxes\.txt` but not in `.*images\.txt`, .* is 9',
+        ),
+        (
+            'image_class_labels.txt',
+            '1 1\n2 1\n3 3\n',
+            'id 3: expected a class from 1 to 2, got 3',
+        ),
+        (
+            'image_class_labels.txt',
+            '1 1\n2 1\n2 2\n3 2\n',
+            'line 3: the id 2 stands there twice',
+        ),
+        ('train_test_split.txt', '1 1\n2 0\n3 2\n', 'id 3: expected 1'),
+        ('classes.txt', '1 a\n3 b\n', 'ids must be 1 to 2'),
+        ('images.txt', '1\n', r'images\.txt, line 1: expected `id path`'),
+    ],
+)
 def test_bad_lists(root, name, text, match):
     write(root, name, text)
     with pytest.raises(ValueError, match=match):
@@ -115,8 +138,11 @@ def test_config_training_packs_the_label_only(build, root):
     assert set(item) == {'inputs', 'data_samples'}
     assert tuple(item['inputs'].shape) == (3, 224, 224)
     assert set(item['data_samples'].keys()) == {'gt_label'}
-    assert not {k for k in item['data_samples'].all_keys()
-                if 'box' in k or 'seg' in k or 'mask' in k}
+    assert not {
+        k
+        for k in item['data_samples'].all_keys()
+        if 'box' in k or 'seg' in k or 'mask' in k
+    }
 
 
 @pytest.mark.parametrize('part', ['val', 'test'])
@@ -131,12 +157,14 @@ def test_config_test_pipeline(build, root, part):
     np.testing.assert_allclose(
         sample.gt_bboxes.numpy(),
         [[60 * fx - 16, 40 * fy - 16, 121 * fx - 16, 101 * fy - 16]],
-        rtol=1e-6)
+        rtol=1e-6,
+    )
     mask = sample.gt_seg_map.numpy()
     assert mask.shape == (224, 224) and set(np.unique(mask)) == {0, 1}
     x, y, w, h = cv2.boundingRect(mask)
     np.testing.assert_allclose(
-        [x, y, x + w, y + h], sample.gt_bboxes.numpy()[0], atol=1)
+        [x, y, x + w, y + h], sample.gt_bboxes.numpy()[0], atol=1
+    )
 
 
 def test_mini(mini):

@@ -10,9 +10,11 @@ from PIL import Image
 
 from bas_mm.datasets import CustomLocalization
 
-VOC = ('<annotation><size><width>{}</width><height>{}</height></size>'
-       '<object><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>'
-       '<ymax>{}</ymax></bndbox></object></annotation>')
+VOC = (
+    '<annotation><size><width>{}</width><height>{}</height></size>'
+    '<object><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>'
+    '<ymax>{}</ymax></bndbox></object></annotation>'
+)
 
 
 def picture(*parts, size=(50, 40)):
@@ -31,11 +33,21 @@ def write(*parts, text=''):
 def coco(root, boxes, name='b.json', size=(50, 40)):
     """``boxes`` is a list of (file name, x, y, w, h)."""
     names = sorted({b[0] for b in boxes})
-    write(root, name, text=json.dumps(dict(
-        images=[dict(id=i, file_name=n, width=size[0], height=size[1])
-                for i, n in enumerate(names)],
-        annotations=[dict(image_id=names.index(b[0]), bbox=b[1:])
-                     for b in boxes])))
+    write(
+        root,
+        name,
+        text=json.dumps(
+            dict(
+                images=[
+                    dict(id=i, file_name=n, width=size[0], height=size[1])
+                    for i, n in enumerate(names)
+                ],
+                annotations=[
+                    dict(image_id=names.index(b[0]), bbox=b[1:]) for b in boxes
+                ],
+            )
+        ),
+    )
 
 
 def infos(dataset):
@@ -48,8 +60,11 @@ def infos(dataset):
 @pytest.fixture
 def warnings(monkeypatch):
     seen = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning',
-                        lambda text, *args: seen.append(text))
+    monkeypatch.setattr(
+        MMLogger.get_current_instance(),
+        'warning',
+        lambda text, *args: seen.append(text),
+    )
     return seen
 
 
@@ -64,8 +79,13 @@ def flat(tmp_path):
 @pytest.fixture
 def split(tmp_path):
     root = str(tmp_path / 'split')
-    for name in ('train/cat/a.jpg', 'train/dog/b.jpg', 'train/fox/c.jpg',
-                 'test/cat/d.jpg', 'test/fox/e.jpg'):
+    for name in (
+        'train/cat/a.jpg',
+        'train/dog/b.jpg',
+        'train/fox/c.jpg',
+        'test/cat/d.jpg',
+        'test/fox/e.jpg',
+    ):
         picture(root, name)
     return root
 
@@ -75,9 +95,12 @@ def test_no_boxes_is_fine(flat, warnings):
     found = infos(dataset)
     assert dataset.CLASSES == ('cat', 'dog')
     assert {k: i['gt_label'] for k, i in found.items()} == {
-        'cat/a.jpg': 0, 'cat/b.png': 0, 'dog/a.jpg': 1, 'dog/sub/c.jpg': 1}
-    assert not any('gt_bboxes' in i or 'seg_map_path' in i
-                   for i in found.values())
+        'cat/a.jpg': 0,
+        'cat/b.png': 0,
+        'dog/a.jpg': 1,
+        'dog/sub/c.jpg': 1,
+    }
+    assert not any('gt_bboxes' in i or 'seg_map_path' in i for i in found.values())
     assert not warnings
 
 
@@ -85,13 +108,12 @@ def test_hold_out(tmp_path):
     root = str(tmp_path / 'many')
     for i in range(300):
         write(root, ('cat', 'dog')[i % 2], f'{i}.jpg')
-    train, test = (infos(CustomLocalization(root, split=s))
-                   for s in ('train', 'test'))
+    train, test = (infos(CustomLocalization(root, split=s)) for s in ('train', 'test'))
     assert not train.keys() & test.keys()
     assert len(train) + len(test) == 300
     assert 40 <= len(test) <= 80
     assert infos(CustomLocalization(root, split='val')).keys() == test.keys()
-    half = infos(CustomLocalization(root, split='test', test_ratio=.5))
+    half = infos(CustomLocalization(root, split='test', test_ratio=0.5))
     assert test.keys() < half.keys() and 120 <= len(half) <= 180
     # a picture stays where it is when others come and go
     for name in list(train)[:50]:
@@ -108,7 +130,9 @@ def test_split_folders(split):
     test = CustomLocalization(split, split='test')
     assert train.CLASSES == test.CLASSES == ('cat', 'dog', 'fox')
     assert {k: i['gt_label'] for k, i in infos(test).items()} == {
-        'test/cat/d.jpg': 0, 'test/fox/e.jpg': 2}
+        'test/cat/d.jpg': 0,
+        'test/fox/e.jpg': 2,
+    }
     assert len(train) == 3
     both = CustomLocalization(split)
     assert len(both) == 5 and both.CLASSES == ('cat', 'dog', 'fox')
@@ -146,8 +170,15 @@ def test_classes(flat, warnings):
 
 
 def test_coco(flat, warnings):
-    coco(flat, [('cat/a.jpg', 1, 2, 10, 20), ('cat/a.jpg', 0, 0, 5.5, 5),
-                ('c.jpg', 3, 4, 5, 6)], 'boxes/b.json')
+    coco(
+        flat,
+        [
+            ('cat/a.jpg', 1, 2, 10, 20),
+            ('cat/a.jpg', 0, 0, 5.5, 5),
+            ('c.jpg', 3, 4, 5, 6),
+        ],
+        'boxes/b.json',
+    )
     found = infos(CustomLocalization(flat, box_file='boxes/b.json'))
     assert len(found) == 4  # the folder of the boxes is no class
     boxes = found['cat/a.jpg']['gt_bboxes']
@@ -169,49 +200,63 @@ def test_voc_and_missing_pictures(flat, warnings):
         write(flat, 'Annotations', f'no{i}.xml', text=text)
     found = infos(CustomLocalization(flat, box_file='Annotations/'))
     assert {k for k, i in found.items() if 'gt_bboxes' in i} == {
-        'dog/a.jpg', 'cat/b.png'}
+        'dog/a.jpg',
+        'cat/b.png',
+    }
     assert found['dog/a.jpg']['gt_bboxes'].tolist() == [[3, 4, 13, 24]]
     assert len(warnings) == 1
     assert warnings[0].startswith(
-        '7 annotations name pictures that do not exist: no0.xml, ')
+        '7 annotations name pictures that do not exist: no0.xml, '
+    )
 
 
 def test_boxes_of_the_other_split_are_not_missing(split, flat, warnings):
-    coco(split, [('train/cat/a.jpg', 1, 2, 3, 4), ('d.jpg', 5, 6, 7, 8),
-                 ('fox/c.jpg', 1, 1, 1, 1), ('cow/x.jpg', 1, 1, 1, 1)])
+    coco(
+        split,
+        [
+            ('train/cat/a.jpg', 1, 2, 3, 4),
+            ('d.jpg', 5, 6, 7, 8),
+            ('fox/c.jpg', 1, 1, 1, 1),
+            ('cow/x.jpg', 1, 1, 1, 1),
+        ],
+    )
     found = infos(CustomLocalization(split, split='test', box_file='b.json'))
     assert found['test/cat/d.jpg']['gt_bboxes'].tolist() == [[5, 6, 12, 14]]
     assert warnings == [
         '1 class folders without pictures: dog',
-        '1 annotations name pictures that do not exist: cow/x.jpg']
+        '1 annotations name pictures that do not exist: cow/x.jpg',
+    ]
     del warnings[:]
     names = ['cat/a.jpg', 'cat/b.png', 'dog/a.jpg', 'dog/sub/c.jpg']
     coco(flat, [(n, 1, 2, 3, 4) for n in names])
-    found = [infos(CustomLocalization(flat, split=s, test_ratio=0.5,
-                                      box_file='b.json'))
-             for s in ('train', 'test')]
+    found = [
+        infos(CustomLocalization(flat, split=s, test_ratio=0.5, box_file='b.json'))
+        for s in ('train', 'test')
+    ]
     assert all('gt_bboxes' in i for part in found for i in part.values())
     assert sorted(k for part in found for k in part) == names
     assert not warnings
 
 
-@pytest.mark.parametrize('box, match', [
-    ((10, 2, -3, 4), 'swapped corners'),
-    ((10, 2, 0, 4), 'has no area'),
-    ((10, 2, 60, 4), 'reaches outside its picture of 50x40'),
-    ((-9, 2, 5, 4), 'reaches outside'),
-])
+@pytest.mark.parametrize(
+    'box, match',
+    [
+        ((10, 2, -3, 4), 'swapped corners'),
+        ((10, 2, 0, 4), 'has no area'),
+        ((10, 2, 60, 4), 'reaches outside its picture of 50x40'),
+        ((-9, 2, 5, 4), 'reaches outside'),
+    ],
+)
 def test_bad_boxes(flat, warnings, box, match):
-    coco(flat, [('cat/a.jpg', *box), ('cat/a.jpg', 1, 2, 3, 4),
-                ('cat/b.png', *box)])
+    coco(flat, [('cat/a.jpg', *box), ('cat/a.jpg', 1, 2, 3, 4), ('cat/b.png', *box)])
     with pytest.raises(ValueError, match=f"cat/a.jpg: .*{match}.*'skip'"):
         CustomLocalization(flat, box_file='b.json')
-    found = infos(CustomLocalization(flat, box_file='b.json',
-                                     on_error='skip'))
+    found = infos(CustomLocalization(flat, box_file='b.json', on_error='skip'))
     assert found['cat/a.jpg']['gt_bboxes'].tolist() == [[1, 2, 4, 6]]
     assert 'gt_bboxes' not in found['cat/b.png']
     assert len(warnings) == 1 and warnings[0].startswith(
-        '2 boxes were left out: cat/a.jpg')
+        '2 boxes were left out: cat/a.jpg'
+    )
 
 
 def test_boxes_of_another_size(flat):
@@ -237,26 +282,41 @@ def test_masks(flat, warnings, build):
     dataset = CustomLocalization(flat, mask_dir='masks')
     found = infos(dataset)
     assert {k for k, i in found.items() if 'seg_map_path' in i} == {
-        'cat/a.jpg', 'dog/sub/c.jpg'}
+        'cat/a.jpg',
+        'dog/sub/c.jpg',
+    }
     assert found['cat/a.jpg']['seg_map_path'].endswith('masks/cat/a.png')
     assert dataset.CLASSES == ('cat', 'dog')
     assert warnings == ['1 masks name pictures that do not exist: dog/no']
     coco(flat, [('cat/a.jpg', 0, 0, 50, 40)])
-    dataset = build('custom', 'test', flat, split='', mask_dir='masks',
-                    box_file='b.json')
+    dataset = build(
+        'custom', 'test', flat, split='', mask_dir='masks', box_file='b.json'
+    )
     item = dataset[0]['data_samples']
     assert item.gt_bboxes.tolist() == [[0, 0, 224, 224]]
     assert item.gt_seg_map.shape == (224, 224) and item.gt_seg_map.all()
     item = dataset[1]['data_samples']
     assert 'gt_bboxes' not in item and 'gt_seg_map' not in item
-    train = build('custom', 'train', flat, split='', mask_dir='masks',
-                  box_file='b.json')
+    train = build(
+        'custom', 'train', flat, split='', mask_dir='masks', box_file='b.json'
+    )
     assert set(train[0]['data_samples'].keys()) == {'gt_label'}
 
 
-@pytest.mark.parametrize('text', ['{', '[]', '{"images": []}', json.dumps(
-    dict(images=[dict(id=1, file_name='cat/a.jpg')],
-         annotations=[dict(image_id=1, bbox=[1, 2, 3])]))])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{',
+        '[]',
+        '{"images": []}',
+        json.dumps(
+            dict(
+                images=[dict(id=1, file_name='cat/a.jpg')],
+                annotations=[dict(image_id=1, bbox=[1, 2, 3])],
+            )
+        ),
+    ],
+)
 def test_broken_coco(flat, text):
     write(flat, 'b.json', text=text)
     with pytest.raises(ValueError, match=r'b\.json: expected a COCO json'):

@@ -13,12 +13,17 @@ from bas_mm.datasets.imagenet import read_voc_boxes
 
 def xml(boxes, size=(50, 40)):
     objects = ''.join(
-        '<object><name>n01</name><bndbox>' + ''.join(
-            f'<{k}>{v}</{k}>'
-            for k, v in zip(('xmin', 'ymin', 'xmax', 'ymax'), box)) +
-        '</bndbox></object>' for box in boxes)
-    return (f'<annotation><size><width>{size[0]}</width><height>{size[1]}'
-            f'</height><depth>3</depth></size>{objects}</annotation>')
+        '<object><name>n01</name><bndbox>'
+        + ''.join(
+            f'<{k}>{v}</{k}>' for k, v in zip(('xmin', 'ymin', 'xmax', 'ymax'), box)
+        )
+        + '</bndbox></object>'
+        for box in boxes
+    )
+    return (
+        f'<annotation><size><width>{size[0]}</width><height>{size[1]}'
+        f'</height><depth>3</depth></size>{objects}</annotation>'
+    )
 
 
 def write(*parts, text=''):
@@ -43,16 +48,24 @@ def root(tmp_path):
         picture(root, 'val', f'v{i}.JPEG')
     write(root, 'meta', 'val.txt', text='v0.JPEG 2\nv1.JPEG 0\nv2.JPEG 1\n')
     write(root, 'bbox', 'val', 'v0.xml', text=xml([(7, 0, 49, 39)]))
-    write(root, 'bbox', 'val', 'v1.xml',
-          text=xml([(1, 2, 3, 4), (5, 6, 30, 35), (9, 9, 9, 12)]))
+    write(
+        root,
+        'bbox',
+        'val',
+        'v1.xml',
+        text=xml([(1, 2, 3, 4), (5, 6, 30, 35), (9, 9, 9, 12)]),
+    )
     return root
 
 
 @pytest.fixture
 def warnings(monkeypatch):
     seen = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning',
-                        lambda text, *args: seen.append(text))
+    monkeypatch.setattr(
+        MMLogger.get_current_instance(),
+        'warning',
+        lambda text, *args: seen.append(text),
+    )
     return seen
 
 
@@ -64,11 +77,16 @@ def test_val(root, warnings):
     assert [i['gt_label'] for i in infos] == [2, 0, 1]
     assert infos[0]['gt_bboxes'].dtype == np.float32
     assert infos[0]['gt_bboxes'].tolist() == [[7, 0, 49, 39]]  # as they are
-    assert infos[1]['gt_bboxes'].tolist() == [[1, 2, 3, 4], [5, 6, 30, 35],
-                                              [9, 9, 9, 12]]
+    assert infos[1]['gt_bboxes'].tolist() == [
+        [1, 2, 3, 4],
+        [5, 6, 30, 35],
+        [9, 9, 9, 12],
+    ]
     assert 'gt_bboxes' not in infos[2]
-    assert any('1 of 3 pictures have no XML' in w
-               and '1 XML files there have no picture' in w for w in warnings)
+    assert any(
+        '1 of 3 pictures have no XML' in w and '1 XML files there have no picture' in w
+        for w in warnings
+    )
 
 
 def test_train(root):
@@ -76,7 +94,10 @@ def test_train(root):
     dataset = ImageNetLocalization(data_root=root)
     infos = [dataset.get_data_info(i) for i in range(3)]
     assert [(osp.basename(i['img_path']), i['gt_label']) for i in infos] == [
-        ('n01_1.JPEG', 0), ('n02_1.JPEG', 1), ('n03_1.JPEG', 2)]
+        ('n01_1.JPEG', 0),
+        ('n02_1.JPEG', 1),
+        ('n03_1.JPEG', 2),
+    ]
     assert not any('gt_bboxes' in i for i in infos)
     with pytest.raises(ValueError, match=r'n01_1\.xml: expected a Pascal-VOC'):
         ImageNetLocalization(data_root=root, ann_xml='bbox/train')
@@ -92,8 +113,12 @@ def test_classes_txt_sets_names_and_order(root):
     write(root, 'classes.txt', text='n03 red cat, cat\nn01 dog\nn02 cow\n')
     dataset = ImageNetLocalization(data_root=root)
     assert dataset.CLASSES == ('red cat, cat', 'dog', 'cow')
-    labels = {osp.basename(dataset.get_data_info(i)['img_path'])[:3]:
-              dataset.get_data_info(i)['gt_label'] for i in range(3)}
+    labels = {
+        osp.basename(dataset.get_data_info(i)['img_path'])[:3]: dataset.get_data_info(
+            i
+        )['gt_label']
+        for i in range(3)
+    }
     assert labels == dict(n03=0, n01=1, n02=2)
     write(root, 'classes.txt', text='n03 cat\nn01 dog\n')
     with pytest.raises(ValueError, match=r"3 class folders, but 2 .*'n02'"):
@@ -113,8 +138,7 @@ def test_class_count_without_or_with_full_train(root):
     assert dataset.CLASSES[0] != 'n0000' and len(dataset.CLASSES) == 1000
 
 
-@pytest.mark.parametrize('folder', ['Annotations/CLS-LOC/val',
-                                    'Annotations/val'])
+@pytest.mark.parametrize('folder', ['Annotations/CLS-LOC/val', 'Annotations/val'])
 def test_other_places_of_xml(root, folder):
     os.makedirs(osp.dirname(osp.join(root, folder)))
     shutil.move(osp.join(root, 'bbox', 'val'), osp.join(root, folder))
@@ -142,20 +166,24 @@ def test_val_in_class_folders(root):
         ImageNetLocalization(data_root=root, split='val')
     for i, wnid in enumerate(('n03', 'n01', 'n02')):
         os.makedirs(osp.join(root, 'val', wnid))
-        shutil.move(osp.join(root, 'val', f'v{i}.JPEG'),
-                    osp.join(root, 'val', wnid))
+        shutil.move(osp.join(root, 'val', f'v{i}.JPEG'), osp.join(root, 'val', wnid))
     dataset = ImageNetLocalization(data_root=root, split='val')
-    infos = {osp.basename(i['img_path']): i for i in
-             (dataset.get_data_info(k) for k in range(3))}
+    infos = {
+        osp.basename(i['img_path']): i
+        for i in (dataset.get_data_info(k) for k in range(3))
+    }
     assert infos['v0.JPEG']['gt_label'] == 2
     assert infos['v0.JPEG']['gt_bboxes'].tolist() == [[7, 0, 49, 39]]
 
 
-@pytest.mark.parametrize('text, match', [
-    ('v0.JPEG 3\n', r'val\.txt, line 1: .* from 0 to 2, got `v0.JPEG 3`'),
-    ('v0.JPEG 0\nv1.JPEG\n', 'line 2: expected `path index`'),
-    ('v0.JPEG x\n', 'line 1'),
-])
+@pytest.mark.parametrize(
+    'text, match',
+    [
+        ('v0.JPEG 3\n', r'val\.txt, line 1: .* from 0 to 2, got `v0.JPEG 3`'),
+        ('v0.JPEG 0\nv1.JPEG\n', 'line 2: expected `path index`'),
+        ('v0.JPEG x\n', 'line 1'),
+    ],
+)
 def test_bad_list(root, text, match):
     write(root, 'meta', 'val.txt', text=text)
     with pytest.raises(ValueError, match=match):
@@ -200,8 +228,9 @@ def test_mini(mini, build):
     assert train.CLASSES == test.CLASSES and len(test.CLASSES) == 20
     assert set(train[0]['data_samples'].keys()) == {'gt_label'}
     for info in test.load_data_list()[:100]:
-        path = osp.join(root, 'bbox', 'val',
-                        osp.basename(info['img_path'])[:-5] + '.xml')
+        path = osp.join(
+            root, 'bbox', 'val', osp.basename(info['img_path'])[:-5] + '.xml'
+        )
         h, w = cv2.imread(info['img_path']).shape[:2]
         assert read_voc_boxes(path)[1] == (w, h) == (64, 64)
         assert info['gt_bboxes'].min() >= 0 and info['gt_bboxes'].max() <= 64

@@ -15,8 +15,7 @@ SMALL = dict(num_classes=3, train_per_class=2, test_per_class=1)
 
 def draw(index, label=None, **kwargs):
     rng = np.random.default_rng([7, index])
-    return draw_toy_picture(rng, index % 6 if label is None else label,
-                            **kwargs)
+    return draw_toy_picture(rng, index % 6 if label is None else label, **kwargs)
 
 
 @pytest.fixture(scope='module')
@@ -42,8 +41,9 @@ def test_part_is_small_and_at_one_end(pictures):
 def test_part_box_misses_the_object(pictures):
     """Who finds only the part must fail at IoU 0.5."""
     for picture in pictures:
-        part, whole = (cv2.boundingRect(m.astype(np.uint8))
-                       for m in (picture.part, picture.mask))
+        part, whole = (
+            cv2.boundingRect(m.astype(np.uint8)) for m in (picture.part, picture.mask)
+        )
         assert part[2] * part[3] < 0.4 * whole[2] * whole[3]
 
 
@@ -53,12 +53,16 @@ def test_boxes_that_look_at_nothing_are_poor(pictures):
         x, y, w, h = cv2.boundingRect(picture.mask.astype(np.uint8))
         a = np.clip([x - 16, y - 16, x + w - 16, y + h - 16], 0, 224)
         side = 0.15 * 224
-        for name, b in (('whole', (0, 0, 224, 224)),
-                        ('center', (side, side, 224 - side, 224 - side))):
-            inter = (max(0, min(a[2], b[2]) - max(a[0], b[0])) *
-                     max(0, min(a[3], b[3]) - max(a[1], b[1])))
-            union = ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) *
-                     (b[3] - b[1]) - inter)
+        for name, b in (
+            ('whole', (0, 0, 224, 224)),
+            ('center', (side, side, 224 - side, 224 - side)),
+        ):
+            inter = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(
+                0, min(a[3], b[3]) - max(a[1], b[1])
+            )
+            union = (
+                (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
+            )
             hits[name] += inter > 0.5 * union
     assert hits['whole'] / len(pictures) < 0.2
     assert hits['center'] / len(pictures) < 0.35
@@ -82,13 +86,19 @@ def test_body_signal_is_weak_and_the_part_strong():
         change = np.abs(a - b).mean(-1)
         inner = cv2.erode(picture.mask.astype(np.uint8), np.ones((5, 5))) > 0
         part.append(change[picture.part & inner].mean())
-        body.append(change[inner & ~cv2.dilate(
-            picture.part.astype(np.uint8), np.ones((5, 5))).astype(bool)
-                           ].mean())
+        body.append(
+            change[
+                inner
+                & ~cv2.dilate(picture.part.astype(np.uint8), np.ones((5, 5))).astype(
+                    bool
+                )
+            ].mean()
+        )
     assert np.mean(part) > 4 * np.mean(body) > 0
-    off = [draw(0, k, body_texture=0., body_tint=0.) for k in (0, 1)]
-    body = off[0].mask & ~cv2.dilate(off[0].part.astype(np.uint8),
-                                     np.ones((5, 5))).astype(bool)
+    off = [draw(0, k, body_texture=0.0, body_tint=0.0) for k in (0, 1)]
+    body = off[0].mask & ~cv2.dilate(
+        off[0].part.astype(np.uint8), np.ones((5, 5))
+    ).astype(bool)
     np.testing.assert_array_equal(off[0].image[body], off[1].image[body])
 
 
@@ -102,9 +112,11 @@ def test_determinism_and_size():
 
 def read_all(root):
     return {
-        osp.relpath(osp.join(folder, name), root):
-        open(osp.join(folder, name), 'rb').read()
-        for folder, _, files in os.walk(root) for name in files
+        osp.relpath(osp.join(folder, name), root): open(
+            osp.join(folder, name), 'rb'
+        ).read()
+        for folder, _, files in os.walk(root)
+        for name in files
     }
 
 
@@ -122,9 +134,9 @@ def test_folder(tmp_path):
             mask = cv2.imread(info['seg_map_path'], cv2.IMREAD_UNCHANGED)
             assert set(np.unique(mask)) == {0, 255}
             ys, xs = np.nonzero(mask)
-            assert info['gt_bboxes'].tolist() == [[
-                xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
-            ]]
+            assert info['gt_bboxes'].tolist() == [
+                [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+            ]
             assert cv2.imread(info['img_path']).shape[:2] == mask.shape
 
     again = str(tmp_path / 'again')
@@ -132,8 +144,10 @@ def test_folder(tmp_path):
     assert read_all(root) == read_all(again)
     more = str(tmp_path / 'more')  # counts do not change a picture
     ToyLocalization(more, num_classes=3, train_per_class=3, test_per_class=1)
-    a, b = (cv2.imread(osp.join(r, 'images', '002.stripes_2',
-                                'train_0001.jpg')) for r in (root, more))
+    a, b = (
+        cv2.imread(osp.join(r, 'images', '002.stripes_2', 'train_0001.jpg'))
+        for r in (root, more)
+    )
     np.testing.assert_array_equal(a, b)
     seed = str(tmp_path / 'seed')
     ToyLocalization(seed, seed=1, **SMALL)
@@ -147,8 +161,8 @@ def test_existing_folders(tmp_path):
     ToyLocalization(root, **SMALL)
     before = read_all(root)
     with pytest.raises(
-            ValueError,
-            match=rf'seed is 0 there and 3 here.*Delete the folder `{root}`'):
+        ValueError, match=rf'seed is 0 there and 3 here.*Delete the folder `{root}`'
+    ):
         ToyLocalization(root, seed=3, **SMALL)
     spec = json.load(open(osp.join(root, SPEC_FILE)))
     json.dump(dict(spec, version=-1), open(osp.join(root, SPEC_FILE), 'w'))
@@ -165,9 +179,17 @@ def test_existing_folders(tmp_path):
     assert os.listdir(mine) == ['thesis.txt']
 
 
-@pytest.mark.parametrize('option', [
-    dict(num_classes=0), dict(image_size=32), dict(seed=-1),
-    dict(train_per_class=1.5), dict(body_tint=1.5), dict(part_contrast=-1)])
+@pytest.mark.parametrize(
+    'option',
+    [
+        dict(num_classes=0),
+        dict(image_size=32),
+        dict(seed=-1),
+        dict(train_per_class=1.5),
+        dict(body_tint=1.5),
+        dict(part_contrast=-1),
+    ],
+)
 def test_bad_options(tmp_path, option):
     with pytest.raises(ValueError, match=f'`{next(iter(option))}` of Toy'):
         ToyLocalization(str(tmp_path / 'toy'), **option)

@@ -16,20 +16,25 @@ def sample(h, w, boxes, seed=0):
         img_shape=(h, w),
         ori_shape=(h, w),
         gt_label=1,
-        gt_bboxes=np.array(boxes, np.float32).reshape(-1, 4))
+        gt_bboxes=np.array(boxes, np.float32).reshape(-1, 4),
+    )
 
 
-@pytest.mark.parametrize('threshold, ignore, wanted', [
-    (1, None, [0, 1, 1, 1, 1]),
-    (128, None, [0, 0, 0, 1, 1]),
-    (1, 255, [0, 1, 1, 1, 255]),
-    (128, 1, [0, 255, 0, 1, 1]),
-])
+@pytest.mark.parametrize(
+    'threshold, ignore, wanted',
+    [
+        (1, None, [0, 1, 1, 1, 1]),
+        (128, None, [0, 0, 0, 1, 1]),
+        (1, 255, [0, 1, 1, 1, 255]),
+        (128, 1, [0, 255, 0, 1, 1]),
+    ],
+)
 def test_mask_values(tmp_path, threshold, ignore, wanted):
     path = str(tmp_path / 'm.png')
     cv2.imwrite(path, np.array([[0, 1, 127, 128, 255]], np.uint8))
     results = LoadLocAnnotations(threshold, ignore)(
-        dict(img=np.zeros((1, 5, 3), np.uint8), seg_map_path=path))
+        dict(img=np.zeros((1, 5, 3), np.uint8), seg_map_path=path)
+    )
     assert results['gt_seg_map'].dtype == np.uint8
     assert results['gt_seg_map'].tolist() == [wanted]
     assert 'gt_bboxes' not in results
@@ -48,7 +53,8 @@ def test_mask_kinds(tmp_path, mode):
         image = image.convert(mode)
     image.save(path)
     results = LoadLocAnnotations()(
-        dict(img=np.zeros((6, 7, 3), np.uint8), seg_map_path=path))
+        dict(img=np.zeros((6, 7, 3), np.uint8), seg_map_path=path)
+    )
     np.testing.assert_array_equal(results['gt_seg_map'], grey // 255)
 
 
@@ -72,8 +78,7 @@ def test_annotations_absent_and_wrong(tmp_path):
     assert boxes['gt_bboxes'].dtype == np.float32
 
 
-@pytest.mark.parametrize('h, w', [(256, 256), (181, 333), (64, 64),
-                                  (500, 375)])
+@pytest.mark.parametrize('h, w', [(256, 256), (181, 333), (64, 64), (500, 375)])
 def test_boxes_and_masks_move_together(h, w):
     """Against plain arithmetic, through Resize and both crops."""
     rng = np.random.default_rng(h)
@@ -86,27 +91,33 @@ def test_boxes_and_masks_move_together(h, w):
         results = Resize((256, 256), backend='pillow')(results)
         boxes = {}
         for crop in (CenterCrop(224), TenCrop(224)):
-            moved = crop({k: v.copy() if isinstance(v, np.ndarray) else v
-                          for k, v in results.items()})
+            moved = crop(
+                {
+                    k: v.copy() if isinstance(v, np.ndarray) else v
+                    for k, v in results.items()
+                }
+            )
             sample_ = PackLocInputs()(moved)['data_samples']
             boxes[type(crop)] = sample_.gt_bboxes
             fx, fy = 256 / w, 256 / h
             want = np.clip(
-                [x1 * fx - 16, y1 * fy - 16, x2 * fx - 16, y2 * fy - 16], 0,
-                224)
+                [x1 * fx - 16, y1 * fy - 16, x2 * fx - 16, y2 * fy - 16], 0, 224
+            )
             np.testing.assert_allclose(
-                sample_.gt_bboxes[0].numpy(), want, rtol=1e-5, atol=1e-4)
+                sample_.gt_bboxes[0].numpy(), want, rtol=1e-5, atol=1e-4
+            )
             mx, my, mw, mh = cv2.boundingRect(sample_.gt_seg_map.numpy())
             if mw and mh:
                 # nearest neighbour: off by less than a source pixel
                 np.testing.assert_allclose(
-                    [mx, my, mx + mw, my + mh], want,
-                    atol=max(fx, fy, 1) / 2 + 0.51)
+                    [mx, my, mx + mw, my + mh], want, atol=max(fx, fy, 1) / 2 + 0.51
+                )
         assert torch.equal(*boxes.values())
 
 
 def test_ten_crops_equal_torchvision():
     from torchvision.transforms.functional import ten_crop
+
     results = sample(11, 14, [[2, 3, 9, 8], [0, 0, 1, 1]])
     image = torch.from_numpy(results['img'].copy()).permute(2, 0, 1)
     packed = PackLocInputs()(TenCrop((6, 8))(results))
@@ -118,16 +129,18 @@ def test_ten_crops_equal_torchvision():
     assert torch.equal(packed['crops'], reference[order])
     assert packed['crops'].dtype == torch.uint8
     # centre crop at x 4, y 2 (banker's rounding of 1.5): the second vanishes
-    np.testing.assert_array_equal(packed['data_samples'].gt_bboxes,
-                                  [[0, 1, 5, 6], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(
+        packed['data_samples'].gt_bboxes, [[0, 1, 5, 6], [0, 0, 0, 0]]
+    )
 
 
 def test_crop_sizes():
     results = TenCrop(8)(sample(8, 8, []))
     assert results['crops'].shape == (9, 3, 8, 8)
     for i in range(4):  # the crop is the picture
-        np.testing.assert_array_equal(results['crops'][i],
-                                      results['img'].transpose(2, 0, 1))
+        np.testing.assert_array_equal(
+            results['crops'][i], results['img'].transpose(2, 0, 1)
+        )
     assert results['gt_bboxes'].shape == (0, 4)
     with pytest.raises(ValueError, match='9x9 pixels, but a.jpg has 20x8'):
         TenCrop(9)(sample(8, 20, []))

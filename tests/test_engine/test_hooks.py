@@ -20,8 +20,7 @@ class Runner:
         self.model.head = nn.Module()
         self.model.head.num_classes = num_classes
         loader = type('Loader', (), {'__len__': lambda self: steps})()
-        loader.dataset = type('Data', (), dict(metainfo=dict(
-            classes=classes)))()
+        loader.dataset = type('Data', (), dict(metainfo=dict(classes=classes)))()
         self.train_dataloader = self.val_dataloader = loader
         self.test_dataloader = loader
 
@@ -29,26 +28,27 @@ class Runner:
 def run(hook, runner, steps, **stats):
     for _ in range(steps):
         runner.message_hub.update_info(
-            'wsol_stats', {k: torch.tensor(float(v))
-                           for k, v in stats.items()},
-            resumed=False)
+            'wsol_stats',
+            {k: torch.tensor(float(v)) for k, v in stats.items()},
+            resumed=False,
+        )
         hook.after_train_iter(runner, runner.iter)
         runner.iter += 1
 
 
-SOUND = dict(acc=50, loss_cls=.5, peak_logit=9, fg_area=.3, bg_ratio=.7)
+SOUND = dict(acc=50, loss_cls=0.5, peak_logit=9, fg_area=0.3, bg_ratio=0.7)
 
 
 def test_monitor_logs_means_at_the_interval():
     runner, hook = Runner(), WSOLMonitorHook(interval=2)
-    run(hook, runner, 1, **{**SOUND, 'fg_area': .2})
+    run(hook, runner, 1, **{**SOUND, 'fg_area': 0.2})
     assert 'train/fg_area' not in runner.message_hub.log_scalars
-    run(hook, runner, 1, **{**SOUND, 'fg_area': .4})
+    run(hook, runner, 1, **{**SOUND, 'fg_area': 0.4})
     scalars = runner.message_hub.log_scalars
     assert set(scalars) == {'train/acc', 'train/fg_area', 'train/bg_ratio'}
-    assert scalars['train/fg_area'].current() == pytest.approx(.3)
-    run(hook, runner, 2, **{**SOUND, 'fg_area': .5})
-    assert scalars['train/fg_area'].current() == pytest.approx(.5)
+    assert scalars['train/fg_area'].current() == pytest.approx(0.3)
+    run(hook, runner, 2, **{**SOUND, 'fg_area': 0.5})
+    assert scalars['train/fg_area'].current() == pytest.approx(0.5)
 
 
 def test_monitor_is_silent_without_collapse_or_without_figures(caplog):
@@ -58,14 +58,18 @@ def test_monitor_is_silent_without_collapse_or_without_figures(caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize('stats, message', [
-    (dict(peak_logit=0, loss_cls=math.log(5)), r'logits are all zero.*final_relu'),
-    (dict(loss_cls=math.log(5)), r'ln C.*optim_wrapper\.optimizer\.lr'),
-    (dict(fg_area=.005), r'vanish \(mean area 0\.50%\).*loss\.beta.*Warmup'),
-    (dict(fg_area=.96), r'saturate \(mean area 96\.00%\).*init_cfg'),
-])
+@pytest.mark.parametrize(
+    'stats, message',
+    [
+        (dict(peak_logit=0, loss_cls=math.log(5)), r'logits are all zero.*final_relu'),
+        (dict(loss_cls=math.log(5)), r'ln C.*optim_wrapper\.optimizer\.lr'),
+        (dict(fg_area=0.005), r'vanish \(mean area 0\.50%\).*loss\.beta.*Warmup'),
+        (dict(fg_area=0.96), r'saturate \(mean area 96\.00%\).*init_cfg'),
+    ],
+)
 def test_monitor_warns_once_of_collapse_after_an_epoch(caplog, stats, message):
     import re
+
     runner, hook = Runner(), WSOLMonitorHook()
     run(hook, runner, 3, **{**SOUND, **stats})
     assert not caplog.records
@@ -79,8 +83,7 @@ def test_monitor_takes_a_slow_start_for_no_collapse(caplog):
     """The mean is ln C, but the steps are not."""
     runner, hook = Runner(), WSOLMonitorHook()
     for i in range(4):
-        run(hook, runner, 1, **{
-            **SOUND, 'loss_cls': math.log(5) + .1 * (-1)**i})
+        run(hook, runner, 1, **{**SOUND, 'loss_cls': math.log(5) + 0.1 * (-1) ** i})
     assert not caplog.records
 
 
@@ -104,6 +107,8 @@ def test_class_counts(stage):
     getattr(ClassCheckHook(), check)(Runner())
     getattr(ClassCheckHook(), check)(Runner(classes=None))
     with pytest.raises(
-            ValueError, match=r'has 5 classes, but the head has 200.*'
-            r'--cfg-options model\.head\.num_classes=5'):
+        ValueError,
+        match=r'has 5 classes, but the head has 200.*'
+        r'--cfg-options model\.head\.num_classes=5',
+    ):
         getattr(ClassCheckHook(), check)(Runner(num_classes=200))

@@ -16,16 +16,17 @@ def random_levels(rng):
     elif kind == 1:
         levels = cv2.resize(rng.random((4, 4)), (w, h)) * top
     elif kind == 2:
-        levels = (rng.random((h, w)) < rng.random()) * rng.integers(
-            0, top + 1, (h, w))
+        levels = (rng.random((h, w)) < rng.random()) * rng.integers(0, top + 1, (h, w))
     elif kind == 3:  # nested square rings
         levels = np.maximum(abs(y - h // 2), abs(x - w // 2)) % 3 * top / 2
     elif kind == 4:  # round rings of uneven height, noise between them
         levels = rng.random((h, w)) * top * 0.3 + (
-            np.hypot(y - h / 2, x - w / 2) % 4 > 2) * top * rng.random((h, w))
+            np.hypot(y - h / 2, x - w / 2) % 4 > 2
+        ) * top * rng.random((h, w))
     else:  # diagonal lines
         levels = ((x + y * rng.choice([-1, 1])) % rng.integers(2, 5) == 0) * (
-            rng.integers(0, top + 1, (h, w)))
+            rng.integers(0, top + 1, (h, w))
+        )
     return levels.astype(np.uint8)
 
 
@@ -62,18 +63,20 @@ def test_equal_to_opencv_contours(seed):
     holes = 0
     for _ in range(150):
         levels = random_levels(rng)
-        hint = (None if rng.random() < 0.5 else
-                rng.integers(0, 2**16, levels.shape))
+        hint = None if rng.random() < 0.5 else rng.integers(0, 2**16, levels.shape)
         every, largest = contours(levels, hint)
         assert (np.diff(every.level) >= 0).all()
         assert largest.level.tolist() == list(range(1, int(levels.max()) + 1))
         for level, box in zip(largest.level, largest.boxes):
             expected, hierarchy = cv2.findContours(
-                (levels >= level).astype(np.uint8), cv2.RETR_TREE,
-                cv2.CHAIN_APPROX_SIMPLE)
+                (levels >= level).astype(np.uint8),
+                cv2.RETR_TREE,
+                cv2.CHAIN_APPROX_SIMPLE,
+            )
             holes += len(expected) - (hierarchy[0, :, 3] < 0).sum()
             assert sorted(map(rectangle, expected)) == sorted(
-                map(tuple, every.boxes[every.level == level].tolist()))
+                map(tuple, every.boxes[every.level == level].tolist())
+            )
             assert rectangle(max(expected, key=cv2.contourArea)) == tuple(box)
     assert holes > 500  # inner contours were part of it
 
@@ -96,12 +99,14 @@ def test_smooth_maps_with_many_levels(shape):
     every, largest = contours(levels)
     for level in range(1, int(levels.max()) + 1, 97):
         expected = cv2.findContours(
-            (levels >= level).astype(np.uint8), cv2.RETR_TREE,
-            cv2.CHAIN_APPROX_SIMPLE)[0]
+            (levels >= level).astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE
+        )[0]
         assert sorted(map(rectangle, expected)) == sorted(
-            map(tuple, every.boxes[every.level == level].tolist()))
+            map(tuple, every.boxes[every.level == level].tolist())
+        )
         assert rectangle(max(expected, key=cv2.contourArea)) == tuple(
-            largest.boxes[level - 1])
+            largest.boxes[level - 1]
+        )
 
 
 def test_nothing_above_level_0():
@@ -110,8 +115,10 @@ def test_nothing_above_level_0():
     assert largest_components(np.zeros((3, 4), np.uint8)).boxes.shape == (0, 4)
 
 
-@pytest.mark.parametrize('levels', [
-    np.zeros((2, 2)), np.zeros(3, int), np.array([[-1]]), np.array([[70000]])])
+@pytest.mark.parametrize(
+    'levels',
+    [np.zeros((2, 2)), np.zeros(3, int), np.array([[-1]]), np.array([[70000]])],
+)
 def test_wrong_levels(levels):
     with pytest.raises(ValueError, match='whole numbers from 0 to 65535'):
         contours(levels)

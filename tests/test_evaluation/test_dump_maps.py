@@ -20,7 +20,9 @@ def sample_of(i, **changes):
     sample.update(
         pred_bbox=np.array(box, np.float32),
         pred_map=torch.rand(3, 5, generator=torch.Generator().manual_seed(i)),
-        img_path=f'data/{i % 2}.x/{i}.JPEG', ori_shape=(30, 40))
+        img_path=f'data/{i % 2}.x/{i}.JPEG',
+        ori_shape=(30, 40),
+    )
     sample.update(changes)
     return sample
 
@@ -38,31 +40,40 @@ def dump(out, samples, views=None, **options):
 def test_what_goes_in_comes_out(tmp_path, out):
     samples = [sample_of(i) for i in range(5)]
     back = dump(tmp_path / 'deep' / out, samples, info=dict(topk=3))
-    assert len(back) == 5 and list(back.entries) == [
-        f'{i % 2}.x/{i}' for i in range(5)]
+    assert len(back) == 5 and list(back.entries) == [f'{i % 2}.x/{i}' for i in range(5)]
     assert back.info == dict(topk=3, classes=None)
     for sample, found in zip(samples, back.samples(), strict=True):
-        for key in ('pred_map', 'pred_bbox', 'gt_bboxes', 'gt_label',
-                    'gt_seg_map', 'img_shape'):
+        for key in (
+            'pred_map',
+            'pred_bbox',
+            'gt_bboxes',
+            'gt_label',
+            'gt_seg_map',
+            'img_shape',
+        ):
             assert np.array_equal(sample[key], found[key]), key
-        assert np.array_equal(
-            np.float32(sample['pred_score']), found['pred_score'])
+        assert np.array_equal(np.float32(sample['pred_score']), found['pred_score'])
         assert found['pred_map'].dtype == np.float32
     # the same figures as the samples themselves
     suite = [[cls() for cls in SUITE] for _ in range(2)]
     expected = run(suite[0], samples, 5)
     assert run(suite[1], back.samples(), 5) == pytest.approx(
-        expected, abs=0, rel=0, nan_ok=True)
+        expected, abs=0, rel=0, nan_ok=True
+    )
     assert 0 < expected['wsol/gt_known'] < 100
-    chosen, = back.samples(['1.x/3'])
+    (chosen,) = back.samples(['1.x/3'])
     assert chosen['gt_label'] == [0] and chosen['sample_idx'] == 0
 
 
 def test_what_a_sample_lacks_stays_absent(tmp_path):
-    bare = {k: v for k, v in sample_of(0).items() if k in (
-        'img_path', 'img_shape', 'pred_map', 'sample_idx')}
-    empty = sample_of(1, gt_bboxes=np.zeros((0, 4)), gt_seg_map=None,
-                      pred_map=np.full((2, 2), np.nan))
+    bare = {
+        k: v
+        for k, v in sample_of(0).items()
+        if k in ('img_path', 'img_shape', 'pred_map', 'sample_idx')
+    }
+    empty = sample_of(
+        1, gt_bboxes=np.zeros((0, 4)), gt_seg_map=None, pred_map=np.full((2, 2), np.nan)
+    )
     first, second = dump(tmp_path / 'x', [bare, empty]).samples()
     assert set(first) == set(bare)
     assert not {'gt_bboxes', 'gt_seg_map'} & set(second)
@@ -74,9 +85,14 @@ def test_views(tmp_path):
     views = [torch.zeros(3, 24, 24, dtype=torch.uint8) for _ in range(5)]
     for i, view in enumerate(views):
         view[0] = 40 * i  # blue
-    samples = [DataSample(metainfo={
-        k: v for k, v in sample_of(i).items() if isinstance(v, (int, str))})
-        for i in range(5)]
+    samples = [
+        DataSample(
+            metainfo={
+                k: v for k, v in sample_of(i).items() if isinstance(v, (int, str))
+            }
+        )
+        for i in range(5)
+    ]
     for i, sample in enumerate(samples):
         sample.pred_map = torch.ones(2, 2)
         sample.set_field((24, 24), 'img_shape', field_type='metainfo')
@@ -84,7 +100,12 @@ def test_views(tmp_path):
     back = dump(tmp_path / 'x', samples, views, view_interval=2)
     names = list(back.entries)
     assert [back.view(name) is None for name in names] == [
-        False, True, False, True, False]
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     view = back.view(names[4]).astype(int)
     assert view.shape == (24, 24, 3)
     assert np.abs(view - (160, 0, 0)).max() <= 4
@@ -98,8 +119,7 @@ def test_names_are_paths_below_the_root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = ['data/a/b/1.jpg', str(tmp_path / 'data' / '2.png'), '/c/d/3.jpg']
     samples = [sample_of(i, img_path=path) for i, path in enumerate(paths)]
-    assert list(dump('x', samples, root='data').entries) == [
-        'a/b/1', '2', 'd/3']
+    assert list(dump('x', samples, root='data').entries) == ['a/b/1', '2', 'd/3']
     samples = [sample_of(i, img_path=f'{i}/a/1.jpg') for i in range(2)]
     assert list(dump('x', samples, root='.').entries) == ['0/a/1', '1/a/1']
     with pytest.raises(ValueError, match="both be called 'a/1'.*`root`"):
@@ -129,15 +149,15 @@ def test_no_map_stays_in_memory(tmp_path):
     metric = DumpMaps(tmp_path / 'x')
     for i in range(3):
         metric.process({}, [sample_of(i, pred_map=np.ones((400, 400)))])
-    assert len(json.dumps([x['entry'].decode() for _, x in metric.results])
-               ) < 3000
+    assert len(json.dumps([x['entry'].decode() for _, x in metric.results])) < 3000
 
 
 def work(rank, folder):
     os.chdir(folder)
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
+    )
     for out in ('both.npz', 'both_dir'):
         evaluator = Evaluator([DumpMaps(out)])
         for i in ([0, 2, 4], [1, 3, 0])[rank]:  # 0 again: padding
@@ -147,7 +167,7 @@ def work(rank, folder):
 
 
 def test_two_processes_write_what_one_does(tmp_path):
-    mp.spawn(work, (str(tmp_path), ), nprocs=2)
+    mp.spawn(work, (str(tmp_path),), nprocs=2)
     alone = dump(tmp_path / 'alone.npz', [sample_of(i) for i in range(5)])
     for out in ('both.npz', 'both_dir'):
         both = MapDump(tmp_path / out)

@@ -35,8 +35,15 @@ def data(tmp_path):
         x, y = rng.integers(0, 30, 2)
         maps[name] = rng.random((7, 7)).astype(np.float32)
         boxes = [[int(x), int(y), int(x) + 30, int(y) + 50]]
-        images.append(dict(image=name, label=i % 2, width=w, height=h,
-                           boxes=[] if i == 5 else boxes * (1 + i % 2)))
+        images.append(
+            dict(
+                image=name,
+                label=i % 2,
+                width=w,
+                height=h,
+                boxes=[] if i == 5 else boxes * (1 + i % 2),
+            )
+        )
         scores[name] = [0.2, 0.8]
         mask = np.zeros((48, 64), np.uint8)
         mask[10:30, 20:50] = 7
@@ -44,8 +51,7 @@ def data(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
         np.save(tmp_path / 'maps' / name.replace('.jpg', '.npy'), maps[name])
         if i:
-            cv2.imwrite(
-                str(tmp_path / 'masks' / name.replace('jpg', 'png')), mask)
+            cv2.imwrite(str(tmp_path / 'masks' / name.replace('jpg', 'png')), mask)
     np.savez(tmp_path / 'maps.npz', **maps)
     np.savez(tmp_path / 'scores.npz', **scores)
     (tmp_path / 'boxes.json').write_text(json.dumps(images))
@@ -61,8 +67,18 @@ def data(tmp_path):
 
 def test_the_suite_on_saved_maps(data, run, capsys):
     root, maps, images = data
-    options = ('--size', 48, 64, '--masks', root / 'masks', '--foreground', 7,
-               '--scores', root / 'scores.npz', '--json')
+    options = (
+        '--size',
+        48,
+        64,
+        '--masks',
+        root / 'masks',
+        '--foreground',
+        7,
+        '--scores',
+        root / 'scores.npz',
+        '--json',
+    )
     run(root / 'maps', root / 'boxes.csv', *options, root / 'a.json')
     run(root / 'maps.npz', root / 'boxes.json', *options, root / 'b.json')
     result = json.loads((root / 'a.json').read_text())
@@ -74,11 +90,21 @@ def test_the_suite_on_saved_maps(data, run, capsys):
     mask[10:30, 20:50] = 1
     for i, image in enumerate(images):
         sample = dict(
-            sample_idx=i, gt_label=[image['label']], pred_score=[0.2, 0.8],
-            img_shape=(48, 64), pred_map=maps[image['image']],
-            gt_bboxes=[[x0 * 64 / image['width'], y0 * 48 / 90,
-                        x1 * 64 / image['width'], y1 * 48 / 90]
-                       for x0, y0, x1, y1 in image['boxes']])
+            sample_idx=i,
+            gt_label=[image['label']],
+            pred_score=[0.2, 0.8],
+            img_shape=(48, 64),
+            pred_map=maps[image['image']],
+            gt_bboxes=[
+                [
+                    x0 * 64 / image['width'],
+                    y0 * 48 / 90,
+                    x1 * 64 / image['width'],
+                    y1 * 48 / 90,
+                ]
+                for x0, y0, x1, y1 in image['boxes']
+            ],
+        )
         if i:
             sample['gt_seg_map'] = mask
         for metric in metrics:
@@ -106,12 +132,15 @@ def test_bare_minimum(tmp_path, run):
     assert not any('top' in k or 'cls_mean' in k for k in result)
 
 
-@pytest.mark.parametrize('error, maps, boxes, message', [
-    (FileNotFoundError, 'none', 'image\na\n', 'neither a folder'),
-    (ValueError, 'm.npz', 'name\na\n', 'column "image"'),
-    (KeyError, 'm.npz', 'image\nb\n', "no entries for the image 'b'"),
-    (ValueError, 'm.npz', 'image,x0,y0,x1,y1\na,1,2,3,\n', 'line 2.*complete'),
-])
+@pytest.mark.parametrize(
+    'error, maps, boxes, message',
+    [
+        (FileNotFoundError, 'none', 'image\na\n', 'neither a folder'),
+        (ValueError, 'm.npz', 'name\na\n', 'column "image"'),
+        (KeyError, 'm.npz', 'image\nb\n', "no entries for the image 'b'"),
+        (ValueError, 'm.npz', 'image,x0,y0,x1,y1\na,1,2,3,\n', 'line 2.*complete'),
+    ],
+)
 def test_errors(tmp_path, run, error, maps, boxes, message):
     np.savez(tmp_path / 'm.npz', a=np.eye(4))
     (tmp_path / 'b.csv').write_text(boxes)

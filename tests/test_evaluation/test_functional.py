@@ -14,8 +14,7 @@ def reference_box(pred_map, shape, threshold, compare):
     if not torch.isfinite(m).all() or m.min() == m.max():
         return whole
     m = (m - m.min()) / (m - m.min()).max()
-    m = F.interpolate(
-        m[None, None], shape, mode='bilinear', align_corners=False)[0, 0]
+    m = F.interpolate(m[None, None], shape, mode='bilinear', align_corners=False)[0, 0]
     mask = (m > threshold if compare == '>' else m >= threshold).numpy()
     left, best = mask.copy(), []
     for start in zip(*np.nonzero(mask)):
@@ -46,7 +45,7 @@ def test_map_to_bbox_against_flood_fill(threshold, compare):
         low = rng.normal(size=rng.integers(1, 9, 2)).astype(np.float32)
         shape = tuple(int(x) for x in rng.integers(5, 40, 2))
         box = fn.map_to_bbox(torch.tensor(low), shape, threshold, compare)
-        assert box.dtype == np.float32 and box.shape == (4, )
+        assert box.dtype == np.float32 and box.shape == (4,)
         assert tuple(box) == reference_box(low, shape, threshold, compare)
 
 
@@ -56,7 +55,10 @@ def test_map_to_bbox_ties_take_the_first_in_raster_order():
     pred_map[0, 6] = pred_map[1, 0] = pred_map[3, 3] = 1
     assert fn.map_to_bbox(pred_map, (8, 8), 0.5).tolist() == [6, 0, 7, 1]
     assert fn.map_to_bboxes(pred_map, (8, 8), 0.5).tolist() == [
-        [6, 0, 7, 1], [0, 1, 1, 2], [3, 3, 4, 4]]
+        [6, 0, 7, 1],
+        [0, 1, 1, 2],
+        [3, 3, 4, 4],
+    ]
     # The start of the left one comes later, though it reaches as high.
     pred_map[:] = 0
     pred_map[[0, 1, 2], [7, 6, 5]] = 1
@@ -71,18 +73,25 @@ def test_map_to_bbox_size_counts_pixels_not_extent():
     assert fn.map_to_bbox(pred_map, (10, 10), 0.5).tolist() == [1, 7, 4, 10]
 
 
-@pytest.mark.parametrize('pred_map', [
-    np.zeros((3, 3)), np.full((3, 3), 7.), np.zeros((0, 3)),
-    np.array([[0, np.nan], [1, 2]]), np.array([[0, np.inf], [1, 2]]),
-    np.full((2, 2), np.nan), torch.full((4, 4), 0.3).half(),
-    np.full((2, 2), 3, np.uint8)])
+@pytest.mark.parametrize(
+    'pred_map',
+    [
+        np.zeros((3, 3)),
+        np.full((3, 3), 7.0),
+        np.zeros((0, 3)),
+        np.array([[0, np.nan], [1, 2]]),
+        np.array([[0, np.inf], [1, 2]]),
+        np.full((2, 2), np.nan),
+        torch.full((4, 4), 0.3).half(),
+        np.full((2, 2), 3, np.uint8),
+    ],
+)
 @pytest.mark.parametrize('compare', ['>', '>='])
 def test_map_that_says_nothing_gives_the_whole_view(pred_map, compare):
     for threshold in (0, 0.5):
         box = fn.map_to_bbox(pred_map, (5, 7), threshold, compare)
         assert box.tolist() == [0, 0, 7, 5]
-    assert (fn.sweep_largest(pred_map, (5, 7), [0, 0.5], compare) ==
-            [0, 0, 7, 5]).all()
+    assert (fn.sweep_largest(pred_map, (5, 7), [0, 0.5], compare) == [0, 0, 7, 5]).all()
     assert not fn.quantize_map(pred_map, (5, 7)).any()
 
 
@@ -94,42 +103,52 @@ def test_empty_mask_gives_the_whole_view():
     assert fn.map_to_bbox(pred_map, (4, 4), 1, '>=').tolist() == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize('dtype', [
-    torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    'dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+)
 def test_dtypes(dtype):
-    pred_map = torch.arange(12.).reshape(3, 4).to(dtype).requires_grad_()
+    pred_map = torch.arange(12.0).reshape(3, 4).to(dtype).requires_grad_()
     assert fn.map_to_bbox(pred_map, (3, 4), 0.5).tolist() == [0, 1, 4, 3]
 
 
 def test_resize_map_equals_interpolate():
     rng = np.random.default_rng(0)
-    for low, high in [((7, 9), (30, 20)), ((14, 14), (224, 224)),
-                      ((20, 30), (7, 8)), ((1, 5), (4, 4))]:
+    for low, high in [
+        ((7, 9), (30, 20)),
+        ((14, 14), (224, 224)),
+        ((20, 30), (7, 8)),
+        ((1, 5), (4, 4)),
+    ]:
         m = rng.random(low).astype(np.float32)
         expected = F.interpolate(
-            torch.tensor(m)[None, None], high, mode='bilinear',
-            align_corners=False)[0, 0].numpy()
+            torch.tensor(m)[None, None], high, mode='bilinear', align_corners=False
+        )[0, 0].numpy()
         np.testing.assert_allclose(fn.resize_map(m, high), expected, atol=1e-6)
 
 
 def test_quantize_map():
-    levels = np.arange(256.).reshape(16, 16)
+    levels = np.arange(256.0).reshape(16, 16)
     assert (fn.quantize_map(levels * 3 - 5, (16, 16)) == levels).all()
     # All 256 levels are reached, whatever the resolution.
     assert fn.quantize_map(np.random.rand(4, 4), (30, 30)).max() == 255
 
 
-@pytest.mark.parametrize('call, message', [
-    (lambda: fn.map_to_bbox(np.zeros((1, 3, 3)), (5, 5), 0.1),
-     r'one map of shape \(h, w\)'),
-    (lambda: fn.map_to_bbox(np.eye(3), (0, 5), 0.1), 'img_shape=.*above 0'),
-    (lambda: fn.map_to_bbox(np.eye(3), (5, ), 0.1), 'img_shape'),
-    (lambda: fn.map_to_bbox(np.eye(3), (5, 5), 0.1, '<'), "compare='<'"),
-    (lambda: fn.box_iou(np.zeros((2, 3)), np.zeros((1, 4))), r'\(n, 4\)'),
-    (lambda: fn.center_box((4, 4), 1.5), 'side=1.5'),
-    (lambda: fn.threshold_grid(0), 'step=0'),
-    (lambda: fn.sweep_largest(np.eye(3), (5, 5), [0.5, 0.1]), 'rising'),
-])
+@pytest.mark.parametrize(
+    'call, message',
+    [
+        (
+            lambda: fn.map_to_bbox(np.zeros((1, 3, 3)), (5, 5), 0.1),
+            r'one map of shape \(h, w\)',
+        ),
+        (lambda: fn.map_to_bbox(np.eye(3), (0, 5), 0.1), 'img_shape=.*above 0'),
+        (lambda: fn.map_to_bbox(np.eye(3), (5,), 0.1), 'img_shape'),
+        (lambda: fn.map_to_bbox(np.eye(3), (5, 5), 0.1, '<'), "compare='<'"),
+        (lambda: fn.box_iou(np.zeros((2, 3)), np.zeros((1, 4))), r'\(n, 4\)'),
+        (lambda: fn.center_box((4, 4), 1.5), 'side=1.5'),
+        (lambda: fn.threshold_grid(0), 'step=0'),
+        (lambda: fn.sweep_largest(np.eye(3), (5, 5), [0.5, 0.1]), 'rising'),
+    ],
+)
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
@@ -137,8 +156,10 @@ def test_errors(call, message):
 
 def count_iou(a, b):
     """IoU with extents of +1, by counting pixels."""
-    pixels = [{(x, y) for x in range(c[0], c[2] + 1)
-               for y in range(c[1], c[3] + 1)} for c in (a, b)]
+    pixels = [
+        {(x, y) for x in range(c[0], c[2] + 1) for y in range(c[1], c[3] + 1)}
+        for c in (a, b)
+    ]
     return len(pixels[0] & pixels[1]) / len(pixels[0] | pixels[1])
 
 
@@ -157,28 +178,27 @@ def test_box_iou_plain_and_degenerate():
     # A ground-truth box without area is never hit, not even by itself.
     gone = [0, 3, 0, 9]
     for offset in (0, 1):
-        assert fn.box_iou([gone, [0, 0, 9, 9]], [gone], offset).tolist() == [
-            [0], [0]]
+        assert fn.box_iou([gone, [0, 0, 9, 9]], [gone], offset).tolist() == [[0], [0]]
     assert fn.box_iou(np.zeros((0, 4)), [[0, 0, 1, 1]]).shape == (0, 1)
     assert fn.best_iou([0, 0, 1, 1], np.zeros((0, 4))) == 0
 
 
 def test_blind_boxes():
     assert fn.whole_box((20, 30)).tolist() == [0, 0, 30, 20]
-    np.testing.assert_allclose(
-        fn.center_box((20, 30)), [4.5, 3, 25.5, 17], rtol=1e-6)
+    np.testing.assert_allclose(fn.center_box((20, 30)), [4.5, 3, 25.5, 17], rtol=1e-6)
 
 
 def test_topk_labels():
-    assert fn.topk_labels(torch.tensor([1., 3, 2]), 2).tolist() == [1, 2]
+    assert fn.topk_labels(torch.tensor([1.0, 3, 2]), 2).tolist() == [1, 2]
     assert fn.topk_labels([1, 3, 3, 3], 2).tolist() == [1, 2]
     assert fn.topk_labels([1, 2], 5).tolist() == [1, 0]
     assert fn.topk_labels([np.nan, 2, np.nan], 5).tolist() == [1]
 
 
 def test_class_mean():
-    assert fn.class_mean(np.array([1, 0, 1, 1.]), [7, 7, 7, 2]) == (
-        pytest.approx((2 / 3 + 1) / 2))
+    assert fn.class_mean(np.array([1, 0, 1, 1.0]), [7, 7, 7, 2]) == (
+        pytest.approx((2 / 3 + 1) / 2)
+    )
     assert np.isnan(fn.class_mean(np.zeros(0), []))
 
 
@@ -192,7 +212,8 @@ def test_sweep_largest_equals_one_by_one(compare):
             m = np.round(m, 1) if round_ else m
             expected = [fn.map_to_bbox(m, shape, t, compare) for t in thresholds]
             np.testing.assert_array_equal(
-                fn.sweep_largest(m, shape, thresholds, compare), expected)
+                fn.sweep_largest(m, shape, thresholds, compare), expected
+            )
 
 
 def contour_sweep(pred_map, gt_bboxes, thresholds):
@@ -202,8 +223,7 @@ def contour_sweep(pred_map, gt_bboxes, thresholds):
     results = []
     for t in thresholds:
         mask = (q > int(t * q.max())).astype(np.uint8)
-        found = cv2.findContours(
-            mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
+        found = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
         found = sorted(found, key=cv2.contourArea, reverse=True)  # stable
         boxes = []
         for contour in found:
@@ -230,11 +250,12 @@ def test_sweep_contours_equals_definition(kind, step):
     gt_bboxes = [(2, 3, 9, 8), (0, 0, 4, 5)]
     thresholds = fn.threshold_grid(step)
     subset = np.linspace(0, len(thresholds) - 1, 40).astype(int)
-    result = np.array(fn.sweep_contours(
-        m, m.shape, np.array(gt_bboxes) + 0.7, thresholds))
+    result = np.array(
+        fn.sweep_contours(m, m.shape, np.array(gt_bboxes) + 0.7, thresholds)
+    )
     np.testing.assert_allclose(
-        result[:, subset], contour_sweep(m, gt_bboxes, thresholds[subset]),
-        rtol=1e-12)
+        result[:, subset], contour_sweep(m, gt_bboxes, thresholds[subset]), rtol=1e-12
+    )
 
 
 def test_counts_survive_packing():

@@ -11,8 +11,7 @@ def run(boxes, gts, **options):
         if gt is not None:
             sample['gt_bboxes'] = np.array(gt, float).reshape(-1, 4)
         metric.process({}, [sample])
-    return {k.removeprefix('wsol/'): v
-            for k, v in metric.evaluate(len(boxes)).items()}
+    return {k.removeprefix('wsol/'): v for k, v in metric.evaluate(len(boxes)).items()}
 
 
 def test_iou_of_the_right_boxes():
@@ -41,8 +40,9 @@ def test_accuracy_by_size():
         (wrong, [[0, 0, 0, 100]]),  # no area: in no bin
         (wrong, None),
     ]
-    result = run([gt[0] if box is right else box for box, gt in cases],
-                 [gt for _, gt in cases])
+    result = run(
+        [gt[0] if box is right else box for box, gt in cases], [gt for _, gt in cases]
+    )
     assert result['gt_known_size_0_20'] == 50
     assert result['num_size_0_20'] == 2
     assert result['gt_known_size_20_80'] == pytest.approx(200 / 3)
@@ -61,11 +61,14 @@ def test_nothing_right():
     assert np.isnan(result['iou_hist_90_100'])
 
 
-@pytest.mark.parametrize('option, match', [
-    (dict(iou_bins=(0.5, )), 'iou_bins'),
-    (dict(iou_bins=(0.5, 0.4)), 'iou_bins'),
-    (dict(size_bins=(0, 2)), 'size_bins'),
-])
+@pytest.mark.parametrize(
+    'option, match',
+    [
+        (dict(iou_bins=(0.5,)), 'iou_bins'),
+        (dict(iou_bins=(0.5, 0.4)), 'iou_bins'),
+        (dict(size_bins=(0, 2)), 'size_bins'),
+    ],
+)
 def test_wrong_bins(option, match):
     with pytest.raises(ValueError, match=f'{match}.*rising numbers'):
         LocBreakdown(**option)

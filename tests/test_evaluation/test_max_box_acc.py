@@ -24,18 +24,19 @@ def reference(samples, step):
         q = (m * 255).astype(np.uint8)
         gts = np.array(sample['gt_bboxes']).astype(int).tolist()
         for i, t in enumerate(thresholds):
-            _, mask = cv2.threshold(
-                q, int(t * np.max(q)), 255, cv2.THRESH_BINARY)
-            contours = cv2.findContours(
-                mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
+            _, mask = cv2.threshold(q, int(t * np.max(q)), 255, cv2.THRESH_BINARY)
+            contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
             boxes = [cv2.boundingRect(c) for c in contours]
-            boxes = [(x, y, min(x + dx, w - 1), min(y + dy, h - 1))
-                     for x, y, dx, dy in boxes] or [(0, 0, 0, 0)]
+            boxes = [
+                (x, y, min(x + dx, w - 1), min(y + dy, h - 1)) for x, y, dx, dy in boxes
+            ] or [(0, 0, 0, 0)]
             first = 0
             if contours:
-                first = contours.index(max(contours, key=cv2.contourArea)) if (
-                    len(contours) == 1) else int(
-                        np.argmax([cv2.contourArea(c) for c in contours]))
+                first = (
+                    contours.index(max(contours, key=cv2.contourArea))
+                    if (len(contours) == 1)
+                    else int(np.argmax([cv2.contourArea(c) for c in contours]))
+                )
             best = [max(iou(b, g) for g in gts) for b in boxes]
             count[0, i] += best[first] >= 0.5
             count[1:, i] += max(best) >= np.array([0.3, 0.5, 0.7])
@@ -43,8 +44,9 @@ def reference(samples, step):
     for name, row in zip(MaxBoxAcc.NAMES, 100 * count / len(samples)):
         result[f'wsol/{name}'] = row.max()
         result[f'wsol/{name}_t'] = thresholds[row.argmax()]
-    result['wsol/max_box_acc_v2'] = np.mean([
-        result[f'wsol/max_box_acc_v2_iou{x}'] for x in (30, 50, 70)])
+    result['wsol/max_box_acc_v2'] = np.mean(
+        [result[f'wsol/max_box_acc_v2_iou{x}'] for x in (30, 50, 70)]
+    )
     return result, 100 * count / len(samples)
 
 
@@ -57,13 +59,13 @@ def make_samples(num, seed):
         gts = []
         for _ in range(rng.integers(1, 4)):
             x, y = rng.uniform(0, w / 2), rng.uniform(0, h / 2)
-            gts.append([x, y, x + rng.uniform(5, w / 2),
-                        y + rng.uniform(5, h / 2)])
+            gts.append([x, y, x + rng.uniform(5, w / 2), y + rng.uniform(5, h / 2)])
         pred_map = rng.random(low).astype(np.float32)
         if i % 5 == 4:
             pred_map = np.round(pred_map * 3)
-        samples.append(dict(
-            sample_idx=i, img_shape=(h, w), gt_bboxes=gts, pred_map=pred_map))
+        samples.append(
+            dict(sample_idx=i, img_shape=(h, w), gt_bboxes=gts, pred_map=pred_map)
+        )
     return samples
 
 
@@ -82,8 +84,9 @@ def test_equals_the_benchmark(step):
 
 def run(*samples):
     metric = MaxBoxAcc()
-    metric.process({}, [dict(sample_idx=i, img_shape=(20, 20), **s)
-                        for i, s in enumerate(samples)])
+    metric.process(
+        {}, [dict(sample_idx=i, img_shape=(20, 20), **s) for i, s in enumerate(samples)]
+    )
     return metric.evaluate(len(samples))
 
 
@@ -111,23 +114,35 @@ def test_area_is_the_contour_s_not_the_number_of_pixels():
     assert result['wsol/max_box_acc'] == 100
 
 
-@pytest.mark.parametrize('pred_map', [
-    np.ones((4, 4)), np.full((4, 4), np.nan), np.zeros((0, 0)),
-    np.array([[np.nan, 1], [0, 1]])])
+@pytest.mark.parametrize(
+    'pred_map',
+    [
+        np.ones((4, 4)),
+        np.full((4, 4), np.nan),
+        np.zeros((0, 0)),
+        np.array([[np.nan, 1], [0, 1]]),
+    ],
+)
 def test_maps_that_say_nothing_are_the_box_of_the_first_pixel(pred_map):
-    assert run(dict(pred_map=pred_map, gt_bboxes=[[0, 0, 20, 20]])
-               )['wsol/max_box_acc_v2'] == 0
+    assert (
+        run(dict(pred_map=pred_map, gt_bboxes=[[0, 0, 20, 20]]))['wsol/max_box_acc_v2']
+        == 0
+    )
     # IoU of (0, 0, 0, 0) with (0, 0, 1, 0.9), truncated: 1 / 2.
-    assert run(dict(pred_map=pred_map, gt_bboxes=[[0, 0, 1, 0.9]])
-               )['wsol/max_box_acc'] == 100
+    assert (
+        run(dict(pred_map=pred_map, gt_bboxes=[[0, 0, 1, 0.9]]))['wsol/max_box_acc']
+        == 100
+    )
 
 
 def test_images_without_boxes_and_vanished_boxes():
     pred_map = np.eye(20)
-    result = run(dict(pred_map=pred_map, gt_bboxes=[[0, 0, 20, 20]]),
-                 dict(pred_map=pred_map),
-                 dict(pred_map=pred_map, gt_bboxes=np.zeros((0, 4))),
-                 dict(pred_map=pred_map, gt_bboxes=[[0, 0, 0, 20]]))
+    result = run(
+        dict(pred_map=pred_map, gt_bboxes=[[0, 0, 20, 20]]),
+        dict(pred_map=pred_map),
+        dict(pred_map=pred_map, gt_bboxes=np.zeros((0, 4))),
+        dict(pred_map=pred_map, gt_bboxes=[[0, 0, 0, 20]]),
+    )
     assert result['wsol/max_box_acc'] == 50
     assert result['wsol/max_box_acc_num_no_box'] == 2
     assert run(dict(pred_map=pred_map)) == {'wsol/max_box_acc_num_no_box': 1}

@@ -25,12 +25,16 @@ def test_equals_definition():
     q = np.concatenate([x.ravel() for x in levels])
     g = np.concatenate([x['gt_seg_map'].ravel() for x in samples])
     q, g = q[g != 255], g[g != 255]
-    curve = [100 * ((q >= t) & (g == 1)).sum() / ((q >= t) | (g == 1)).sum()
-             for t in range(256)]
+    curve = [
+        100 * ((q >= t) & (g == 1)).sum() / ((q >= t) | (g == 1)).sum()
+        for t in range(256)
+    ]
     result, metric = run(samples)
     np.testing.assert_allclose(metric.curve, curve)
-    assert result == {'wsol/peak_iou': pytest.approx(max(curve)),
-                      'wsol/peak_t': int(np.argmax(curve))}
+    assert result == {
+        'wsol/peak_iou': pytest.approx(max(curve)),
+        'wsol/peak_t': int(np.argmax(curve)),
+    }
     assert 0 < result['wsol/peak_t'] < 255
 
 
@@ -45,8 +49,11 @@ def test_first_peak_and_maps_that_say_nothing():
 
 
 def test_left_out_and_no_foreground():
-    result, metric = run([dict(pred_map=np.eye(3), gt_seg_map=np.zeros((3, 3))),
-                          dict(pred_map=np.eye(3))])
-    assert result == {'wsol/peak_iou': 0, 'wsol/peak_t': 0,
-                      'wsol/peak_num_no_mask': 1}
+    result, metric = run(
+        [
+            dict(pred_map=np.eye(3), gt_seg_map=np.zeros((3, 3))),
+            dict(pred_map=np.eye(3)),
+        ]
+    )
+    assert result == {'wsol/peak_iou': 0, 'wsol/peak_t': 0, 'wsol/peak_num_no_mask': 1}
     assert not metric.curve.any()

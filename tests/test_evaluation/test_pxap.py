@@ -33,11 +33,11 @@ def test_equals_definition(step):
     for h, w in [(9, 12), (20, 6), (11, 11)]:
         m = rng.random((h, w))
         maps.append((m - m.min()) / (m.max() - m.min()))
-        masks.append(rng.choice([0, 1, 255], (h, w), p=[.5, .3, .2]))
-    result = run([dict(pred_map=5 * m - 2, gt_seg_map=g)
-                  for m, g in zip(maps, masks)], step=step)
-    assert result == {
-        'wsol/pxap': pytest.approx(reference(maps, masks, step))}
+        masks.append(rng.choice([0, 1, 255], (h, w), p=[0.5, 0.3, 0.2]))
+    result = run(
+        [dict(pred_map=5 * m - 2, gt_seg_map=g) for m, g in zip(maps, masks)], step=step
+    )
+    assert result == {'wsol/pxap': pytest.approx(reference(maps, masks, step))}
 
 
 def test_perfect_inverse_and_constant():
@@ -45,27 +45,33 @@ def test_perfect_inverse_and_constant():
     mask[2:7, 3:8] = 1
     tensor = torch.tensor(mask)
     assert run([dict(pred_map=mask, gt_seg_map=tensor)])['wsol/pxap'] == 100
-    for m in (1 - mask, np.ones((3, 3)), np.full((3, 3), np.nan),
-              np.zeros((0, 0)), np.array([[0, 1], [np.nan, 1]])):
+    for m in (
+        1 - mask,
+        np.ones((3, 3)),
+        np.full((3, 3), np.nan),
+        np.zeros((0, 0)),
+        np.array([[0, 1], [np.nan, 1]]),
+    ):
         # Everything at once: precision is the share of foreground.
-        assert run([dict(pred_map=m, gt_seg_map=mask)]
-                   )['wsol/pxap'] == pytest.approx(25)
+        assert run([dict(pred_map=m, gt_seg_map=mask)])['wsol/pxap'] == pytest.approx(
+            25
+        )
 
 
 def test_resized_to_the_mask():
     mask = np.zeros((8, 8), np.uint8)
     mask[:, :4] = 1
-    assert run([dict(pred_map=[[1., 0]], gt_seg_map=mask)]
-               )['wsol/pxap'] == 100
+    assert run([dict(pred_map=[[1.0, 0]], gt_seg_map=mask)])['wsol/pxap'] == 100
 
 
 def test_left_out():
     mask = np.eye(3, dtype=np.uint8)
-    assert run([dict(pred_map=mask, gt_seg_map=mask), dict(pred_map=mask)]
-               ) == {'wsol/pxap': 100, 'wsol/pxap_num_no_mask': 1}
+    assert run([dict(pred_map=mask, gt_seg_map=mask), dict(pred_map=mask)]) == {
+        'wsol/pxap': 100,
+        'wsol/pxap_num_no_mask': 1,
+    }
     assert run([dict(pred_map=mask)]) == {'wsol/pxap_num_no_mask': 1}
-    assert np.isnan(run([dict(pred_map=mask, gt_seg_map=mask * 0)]
-                        )['wsol/pxap'])
+    assert np.isnan(run([dict(pred_map=mask, gt_seg_map=mask * 0)])['wsol/pxap'])
 
 
 @pytest.mark.parametrize('mask', [np.full((3, 3), 7), np.zeros((2, 3, 3))])

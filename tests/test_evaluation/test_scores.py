@@ -42,18 +42,20 @@ def test_dots_in_names_are_no_extension():
 def test_best_classes(tmp_path):
     scores = np.linspace(0, 1, 9)
     np.savez(tmp_path / 's.npz', **{'a/1.jpg': scores})
-    assert ScoreFile(tmp_path / 's.npz')['x/a/1.jpg'].tolist() == [
-        8, 7, 6, 5, 4]
+    assert ScoreFile(tmp_path / 's.npz')['x/a/1.jpg'].tolist() == [8, 7, 6, 5, 4]
     path = write(tmp_path / 's.csv', '1.jpg,0.5,nan,0.7\n\n')
     assert ScoreFile(path)['1.jpg'].tolist() == [2, 0]
 
 
-@pytest.mark.parametrize('name, text, match', [
-    ('s.json', '{}', 'holds no scores'),
-    ('s.json', json.dumps({'1.jpg': [[1, 2]]}), r"'1.jpg' has scores of the "),
-    ('s.csv', '1.jpg,1,2\n2.jpg,1,x\n', 'line 2'),
-    ('s.txt', '', "one of .*'.npz'"),
-])
+@pytest.mark.parametrize(
+    'name, text, match',
+    [
+        ('s.json', '{}', 'holds no scores'),
+        ('s.json', json.dumps({'1.jpg': [[1, 2]]}), r"'1.jpg' has scores of the "),
+        ('s.csv', '1.jpg,1,2\n2.jpg,1,x\n', 'line 2'),
+        ('s.txt', '', "one of .*'.npz'"),
+    ],
+)
 def test_wrong_files(tmp_path, name, text, match):
     with pytest.raises(ValueError, match=match):
         ScoreFile(write(tmp_path / name, text))

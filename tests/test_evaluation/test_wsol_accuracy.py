@@ -10,8 +10,11 @@ from bas_mm.registry import METRICS
 
 
 def make_sample(i, label=0, scores=(0.6, 0.3, 0.1), box=None, gt=None, **fields):
-    sample = DataSample(metainfo=dict(
-        img_path=f'root/c{label}/{i}.jpg', sample_idx=i, img_shape=(100, 100)))
+    sample = DataSample(
+        metainfo=dict(
+            img_path=f'root/c{label}/{i}.jpg', sample_idx=i, img_shape=(100, 100)
+        )
+    )
     sample.set_gt_label(label)
     if scores is not None:
         sample.set_pred_score(torch.tensor(scores))
@@ -46,11 +49,17 @@ def test_by_hand():
     samples = [make_sample(i, **x) for i, x in enumerate(SAMPLES)]
     result = run(WSOLAccuracy(), samples)
     expected = dict(
-        top1_cls=4 / 6, top1_cls_cls_mean=(1 + 2 / 3 + 0) / 3,
-        top5_cls=1, top5_cls_cls_mean=1,
-        top1_loc=3 / 5, top1_loc_cls_mean=(1 / 2 + 2 / 3) / 2,
-        top5_loc=4 / 5, top5_loc_cls_mean=(1 / 2 + 1) / 2,
-        gt_known=4 / 5, gt_known_cls_mean=(1 / 2 + 1) / 2)
+        top1_cls=4 / 6,
+        top1_cls_cls_mean=(1 + 2 / 3 + 0) / 3,
+        top5_cls=1,
+        top5_cls_cls_mean=1,
+        top1_loc=3 / 5,
+        top1_loc_cls_mean=(1 / 2 + 2 / 3) / 2,
+        top5_loc=4 / 5,
+        top5_loc_cls_mean=(1 / 2 + 1) / 2,
+        gt_known=4 / 5,
+        gt_known_cls_mean=(1 / 2 + 1) / 2,
+    )
     for key, value in expected.items():
         assert result[f'wsol/{key}'] == pytest.approx(100 * value), key
     assert result['wsol/num_images'] == 6
@@ -66,25 +75,38 @@ def test_by_hand():
 
 def test_top5_means_five():
     scores = torch.linspace(1, 0, 9)
-    result = run(WSOLAccuracy(), [
-        make_sample(i, label=i, scores=scores.tolist(), box=GOOD, gt=[GOOD])
-        for i in range(9)])
-    assert result['wsol/top5_cls'] == result['wsol/top5_loc'] == (
-        pytest.approx(500 / 9))
+    result = run(
+        WSOLAccuracy(),
+        [
+            make_sample(i, label=i, scores=scores.tolist(), box=GOOD, gt=[GOOD])
+            for i in range(9)
+        ],
+    )
+    assert (
+        result['wsol/top5_cls'] == result['wsol/top5_loc'] == (pytest.approx(500 / 9))
+    )
     assert result['wsol/top1_cls'] == pytest.approx(100 / 9)
 
 
 def test_blind_boxes():
     # IoU of the whole view with the left 51 columns: (52 * 101) / 101 ** 2.
-    result = run(WSOLAccuracy(), [
-        make_sample(0, box=GOOD, gt=[[0, 0, 51, 100]]),
-        make_sample(1, box=GOOD, gt=[[0, 0, 49, 100]]),
-        make_sample(2, box=GOOD, gt=[[15, 15, 85, 85]])])
+    result = run(
+        WSOLAccuracy(),
+        [
+            make_sample(0, box=GOOD, gt=[[0, 0, 51, 100]]),
+            make_sample(1, box=GOOD, gt=[[0, 0, 49, 100]]),
+            make_sample(2, box=GOOD, gt=[[15, 15, 85, 85]]),
+        ],
+    )
     assert result['wsol/gt_known_whole'] == pytest.approx(100 / 3)
     assert result['wsol/gt_known_center'] == pytest.approx(100 / 3)
-    result = run(WSOLAccuracy(center_side=0.5), [
-        make_sample(0, box=GOOD, gt=[[15, 15, 85, 85]]),
-        make_sample(1, box=GOOD, gt=[[25, 25, 75, 75]])])
+    result = run(
+        WSOLAccuracy(center_side=0.5),
+        [
+            make_sample(0, box=GOOD, gt=[[15, 15, 85, 85]]),
+            make_sample(1, box=GOOD, gt=[[25, 25, 75, 75]]),
+        ],
+    )
     assert result['wsol/gt_known_center'] == 100
     assert result['wsol/gt_known_center_cls_mean'] == 100
 
@@ -100,9 +122,11 @@ def test_strict_or_not():
 
 
 def test_iou_levels():
-    samples = [make_sample(0, box=[0, 0, 9, 3], gt=[[0, 0, 9, 9]]),  # 0.4
-               make_sample(1, box=[0, 0, 9, 5], gt=[[0, 0, 9, 9]]),  # 0.6
-               make_sample(2, box=[0, 0, 9, 7], gt=[[0, 0, 9, 9]])]  # 0.8
+    samples = [
+        make_sample(0, box=[0, 0, 9, 3], gt=[[0, 0, 9, 9]]),  # 0.4
+        make_sample(1, box=[0, 0, 9, 5], gt=[[0, 0, 9, 9]]),  # 0.6
+        make_sample(2, box=[0, 0, 9, 7], gt=[[0, 0, 9, 9]]),
+    ]  # 0.8
     result = run(WSOLAccuracy(), samples)
     assert result['wsol/gt_known_iou30'] == 100
     assert result['wsol/gt_known'] == pytest.approx(200 / 3)
@@ -125,8 +149,9 @@ def test_threshold():
     gt = [[20, 20, 80, 80]]
 
     def known(metric, box=None):
-        return run(metric, [make_sample(
-            0, box=box, gt=gt, pred_map=steps)])['wsol/gt_known']
+        return run(metric, [make_sample(0, box=box, gt=gt, pred_map=steps)])[
+            'wsol/gt_known'
+        ]
 
     assert known(WSOLAccuracy()) == 100  # 0.15: 80 x 80 pixels or so
     assert known(WSOLAccuracy(), BAD) == 0  # its own box comes first
@@ -139,9 +164,15 @@ def test_best_threshold_equals_trying_each():
     samples = []
     for i in range(12):
         x, y = rng.integers(0, 50, 2)
-        samples.append(make_sample(
-            i, label=i % 2, gt=[[x, y, x + 40, y + 35]],
-            pred_map=rng.random((4, 4)), box=BAD))
+        samples.append(
+            make_sample(
+                i,
+                label=i % 2,
+                gt=[[x, y, x + 40, y + 35]],
+                pred_map=rng.random((4, 4)),
+                box=BAD,
+            )
+        )
     result = run(WSOLAccuracy(threshold='best'), samples)
     each = [run(WSOLAccuracy(threshold=t / 100), samples) for t in range(101)]
     known = [x['wsol/gt_known'] for x in each]
@@ -153,14 +184,17 @@ def test_best_threshold_equals_trying_each():
 
 def test_best_threshold_needs_maps():
     with pytest.raises(ValueError, match='needs pred_map.*root/c0/0.jpg'):
-        run(WSOLAccuracy(threshold='best'), [
-            make_sample(0, box=GOOD, gt=[GOOD])])
+        run(WSOLAccuracy(threshold='best'), [make_sample(0, box=GOOD, gt=[GOOD])])
 
 
 def test_vanished_boxes_count_as_wrong():
-    result = run(WSOLAccuracy(), [
-        make_sample(0, box=[0, 10, 0, 90], gt=[[0, 10, 0, 90]]),
-        make_sample(1, box=GOOD, gt=[GOOD])])
+    result = run(
+        WSOLAccuracy(),
+        [
+            make_sample(0, box=[0, 10, 0, 90], gt=[[0, 10, 0, 90]]),
+            make_sample(1, box=GOOD, gt=[GOOD]),
+        ],
+    )
     assert result['wsol/gt_known'] == 50
     assert 'wsol/num_images_no_box' not in result
 
@@ -169,18 +203,22 @@ def test_no_boxes_at_all(monkeypatch):
     warnings = []
     monkeypatch.setattr(
         'bas_mm.evaluation.wsol_accuracy.print_log',
-        lambda message, *args: warnings.append(message))
+        lambda message, *args: warnings.append(message),
+    )
     result = run(WSOLAccuracy(), [make_sample(0), make_sample(1, gt=[])])
     assert result == {
-        'wsol/top1_cls': 100, 'wsol/top1_cls_cls_mean': 100,
-        'wsol/top5_cls': 100, 'wsol/top5_cls_cls_mean': 100,
-        'wsol/num_images': 2, 'wsol/num_images_no_box': 2}
+        'wsol/top1_cls': 100,
+        'wsol/top1_cls_cls_mean': 100,
+        'wsol/top5_cls': 100,
+        'wsol/top5_cls_cls_mean': 100,
+        'wsol/num_images': 2,
+        'wsol/num_images_no_box': 2,
+    }
     assert len(warnings) == 1 and 'no image has ground-truth' in warnings[0]
 
 
 def test_no_scores():
-    result = run(WSOLAccuracy(), [
-        make_sample(0, scores=None, box=GOOD, gt=[GOOD])])
+    result = run(WSOLAccuracy(), [make_sample(0, scores=None, box=GOOD, gt=[GOOD])])
     assert result['wsol/gt_known'] == 100
     assert not any('top' in key for key in result)
     with pytest.raises(ValueError, match='either every sample or none'):
@@ -196,8 +234,10 @@ def test_scores_of_another_model(tmp_path, kind):
     elif kind == 'json':
         open(path, 'w').write(json.dumps(scores))
     else:
-        open(path, 'w').write('image,a,b,c\n' + ''.join(
-            f'{k},{",".join(map(str, v))}\n' for k, v in scores.items()))
+        open(path, 'w').write(
+            'image,a,b,c\n'
+            + ''.join(f'{k},{",".join(map(str, v))}\n' for k, v in scores.items())
+        )
     samples = [make_sample(i, label=i, box=GOOD, gt=[GOOD]) for i in range(2)]
     assert run(WSOLAccuracy(), samples)['wsol/top1_loc_cls_mean'] == 50
     result = run(WSOLAccuracy(scores=path), samples)
@@ -222,18 +262,31 @@ def test_missing_fields():
 @pytest.mark.parametrize('gt', [[[0, 0, 1]], [[0, 0, np.nan, 1]]])
 def test_wrong_boxes(gt):
     with pytest.raises(ValueError, match='gt_bboxes'):
-        run(WSOLAccuracy(), [dict(
-            gt_label=[0], img_shape=(9, 9), pred_bbox=GOOD,
-            gt_bboxes=np.array(gt))])
+        run(
+            WSOLAccuracy(),
+            [
+                dict(
+                    gt_label=[0],
+                    img_shape=(9, 9),
+                    pred_bbox=GOOD,
+                    gt_bboxes=np.array(gt),
+                )
+            ],
+        )
 
 
-@pytest.mark.parametrize('option, match', [
-    (dict(threshold=2), 'threshold=2'),
-    (dict(threshold='worst'), "threshold='worst'"),
-    (dict(iou_thr=-1), 'iou_thr=-1'), (dict(iou_thrs=(0.3, 7)), 'iou_thrs=7'),
-    (dict(compare='<'), "compare='<'"),
-    (dict(map_compare='='), "map_compare='='"),
-    (dict(center_side=0), 'side=0')])
+@pytest.mark.parametrize(
+    'option, match',
+    [
+        (dict(threshold=2), 'threshold=2'),
+        (dict(threshold='worst'), "threshold='worst'"),
+        (dict(iou_thr=-1), 'iou_thr=-1'),
+        (dict(iou_thrs=(0.3, 7)), 'iou_thrs=7'),
+        (dict(compare='<'), "compare='<'"),
+        (dict(map_compare='='), "map_compare='='"),
+        (dict(center_side=0), 'side=0'),
+    ],
+)
 def test_wrong_options(option, match):
     with pytest.raises(ValueError, match=match):
         WSOLAccuracy(**option)

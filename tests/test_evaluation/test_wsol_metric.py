@@ -28,11 +28,17 @@ def make_sample(i, size=24):
     rng = np.random.default_rng(i)
     x, y = rng.integers(0, size // 2, 2)
     mask = np.zeros((size, size), np.uint8)
-    mask[y:y + size // 2, x:x + size // 2] = 1
+    mask[y : y + size // 2, x : x + size // 2] = 1
     return dict(
-        sample_idx=i, img_path=f'{i}.jpg', img_shape=(size, size),
-        gt_label=[i % 3], pred_score=rng.random(3), pred_map=rng.random((4, 4)),
-        gt_bboxes=[[x, y, x + size // 2, y + size // 2]], gt_seg_map=mask)
+        sample_idx=i,
+        img_path=f'{i}.jpg',
+        img_shape=(size, size),
+        gt_label=[i % 3],
+        pred_score=rng.random(3),
+        pred_map=rng.random((4, 4)),
+        gt_bboxes=[[x, y, x + size // 2, y + size // 2]],
+        gt_seg_map=mask,
+    )
 
 
 def run(metrics, samples, size):
@@ -53,8 +59,14 @@ def text(result):
 
 def test_the_suite_fits_one_evaluator():
     result = run(suite(), map(make_sample, range(7)), 7)
-    assert {'wsol/gt_known', 'wsol/max_box_acc', 'wsol/pxap', 'wsol/peak_iou',
-            'wsol/err_correct', 'wsol/iou_median'} <= set(result)
+    assert {
+        'wsol/gt_known',
+        'wsol/max_box_acc',
+        'wsol/pxap',
+        'wsol/peak_iou',
+        'wsol/err_correct',
+        'wsol/iou_median',
+    } <= set(result)
 
 
 def test_duplicates_count_once_in_any_order():
@@ -80,7 +92,8 @@ def test_lost_images_are_told(monkeypatch):
     told = []
     monkeypatch.setattr(
         'bas_mm.evaluation.wsol_metric.print_log',
-        lambda message, *args: told.append(message))
+        lambda message, *args: told.append(message),
+    )
     run(WSOLAccuracy(), [make_sample(0)], 2)
     assert len(told) == 1 and 'has 2 images, but 1 different' in told[0]
     assert run(WSOLAccuracy(), [], 0) == {}
@@ -106,10 +119,12 @@ def test_compute_is_a_function_of_the_table():
         metric.process({}, [make_sample(i) for i in range(6)])
         result = metric.evaluate(6)
         rows = np.arange(6)
-        assert text(metric.compute(metric.table)) == text({
-            k.removeprefix('wsol/'): v for k, v in result.items()})
+        assert text(metric.compute(metric.table)) == text(
+            {k.removeprefix('wsol/'): v for k, v in result.items()}
+        )
         twice = metric.compute(
-            {k: v[np.repeat(rows, 2)] for k, v in metric.table.items()})
+            {k: v[np.repeat(rows, 2)] for k, v in metric.table.items()}
+        )
         for key, value in metric.compute(metric.table).items():
             if not key.startswith('num_'):
                 assert twice[key] == pytest.approx(value, nan_ok=True)
@@ -119,13 +134,12 @@ def work(rank, num, folder, splits):
     os.chdir(folder)
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank,
-        world_size=num)
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=num
+    )
     results = []
     for split in splits:
         if isinstance(split, bool):
-            split = list(DefaultSampler(
-                range(7), shuffle=False, round_up=split))
+            split = list(DefaultSampler(range(7), shuffle=False, round_up=split))
         else:
             split = split[rank]
         results.append(run(suite(), map(make_sample, split), 7))
@@ -150,19 +164,34 @@ def test_two_processes_equal_one(tmp_path):
             assert text(result) == text(expected)
 
 
-@pytest.mark.parametrize('metric', [
-    WSOLAccuracy(threshold='best'), MaxBoxAcc(step=0.001), PxAP(), PeakIoU(),
-    LocErrors(), LocBreakdown()], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    'metric',
+    [
+        WSOLAccuracy(threshold='best'),
+        MaxBoxAcc(step=0.001),
+        PxAP(),
+        PeakIoU(),
+        LocErrors(),
+        LocBreakdown(),
+    ],
+    ids=lambda m: type(m).__name__,
+)
 def test_memory_of_50_000_images(metric):
     """Peak of records and evaluation for 5,000 images, times 10."""
     rng = np.random.default_rng(0)
-    maps = [np.cumsum(np.cumsum(rng.normal(size=(224, 224)), 0), 1)
-            for _ in range(2)] + [rng.random((224, 224)) for _ in range(2)]
+    maps = [
+        np.cumsum(np.cumsum(rng.normal(size=(224, 224)), 0), 1) for _ in range(2)
+    ] + [rng.random((224, 224)) for _ in range(2)]
     mask = np.zeros((224, 224), np.uint8)
     mask[50:150, 40:200] = 1
-    base = dict(gt_label=[0], img_shape=(224, 224), gt_seg_map=mask,
-                pred_score=np.ones(1000), gt_bboxes=[[40., 50, 200, 150]],
-                pred_bbox=np.array([30, 40, 190, 180.]))
+    base = dict(
+        gt_label=[0],
+        img_shape=(224, 224),
+        gt_seg_map=mask,
+        pred_score=np.ones(1000),
+        gt_bboxes=[[40.0, 50, 200, 150]],
+        pred_bbox=np.array([30, 40, 190, 180.0]),
+    )
     for i in range(12):
         metric.process({}, [dict(base, pred_map=maps[i % 4], sample_idx=i)])
     records = [record for _, record in metric.results[1:]]

@@ -7,17 +7,36 @@ import bas_mm  # noqa: F401
 
 # name: backbone, cut, channels after the cut, channels at the cut
 TRUNKS = {
-    'vgg16': (dict(type='VGG', depth=16, with_last_pool=False),
-              dict(start='features.13'), 512, 512),
-    'resnet50': (dict(type='ResNet', depth=50, strides=(1, 2, 1, 1)),
-                 dict(start='layer4', pool=2), 2048, 1024),
-    'mobilenet-v1': (dict(type='bas_mm.MobileNetV1'), dict(start='model.12'),
-                     1024, 512),
-    'inception-v3': (dict(type='bas_mm.WSOLInceptionV3'),
-                     dict(start='Mixed_7a'), 2048, 768),
-    'efficientnet-lite0': (dict(
-        type='bas_mm.EfficientNetLite0', strides=(1, 2, 2, 2, 1, 1, 1)),
-                           dict(start='blocks.11'), 1280, 112),
+    'vgg16': (
+        dict(type='VGG', depth=16, with_last_pool=False),
+        dict(start='features.13'),
+        512,
+        512,
+    ),
+    'resnet50': (
+        dict(type='ResNet', depth=50, strides=(1, 2, 1, 1)),
+        dict(start='layer4', pool=2),
+        2048,
+        1024,
+    ),
+    'mobilenet-v1': (
+        dict(type='bas_mm.MobileNetV1'),
+        dict(start='model.12'),
+        1024,
+        512,
+    ),
+    'inception-v3': (
+        dict(type='bas_mm.WSOLInceptionV3'),
+        dict(start='Mixed_7a'),
+        2048,
+        768,
+    ),
+    'efficientnet-lite0': (
+        dict(type='bas_mm.EfficientNetLite0', strides=(1, 2, 2, 2, 1, 1, 1)),
+        dict(start='blocks.11'),
+        1280,
+        112,
+    ),
 }
 
 
@@ -42,9 +61,13 @@ def build():
                         in_channels=channels,
                         mid_channels=8,
                         init_cfg=dict(
-                            type='Xavier',
-                            layer='Conv2d',
-                            distribution='uniform')), **head)))
+                            type='Xavier', layer='Conv2d', distribution='uniform'
+                        ),
+                    ),
+                    **head,
+                ),
+            )
+        )
         model.init_weights()
         return model
 

@@ -15,15 +15,15 @@ def inputs(final_relu=True):
         logit_map=logit_map.requires_grad_(),
         target=torch.tensor([0, 3, 1]),
         fg=torch.rand(3, 1, 4, 4, dtype=torch.double).requires_grad_(),
-        bg_logits=torch.rand(3, 4, dtype=torch.double).requires_grad_())
+        bg_logits=torch.rand(3, 4, dtype=torch.double).requires_grad_(),
+    )
 
 
 def reference(logit_map, target, fg, bg_logits, alpha, beta, lambda_):
     """The table of the method, sample by sample in plain Python."""
-    logit_map, fg, bg_logits = (
-        x.detach() for x in (logit_map, fg, bg_logits))
+    logit_map, fg, bg_logits = (x.detach() for x in (logit_map, fg, bg_logits))
     b, c, h, w = logit_map.shape
-    total = dict.fromkeys(['loss_cls', 'loss_frg', 'loss_ac', 'loss_bas'], 0.)
+    total = dict.fromkeys(['loss_cls', 'loss_frg', 'loss_ac', 'loss_bas'], 0.0)
     for i in range(b):
         y = int(target[i])
 
@@ -32,12 +32,17 @@ def reference(logit_map, target, fg, bg_logits, alpha, beta, lambda_):
 
         gap, frg = [], []
         for j in range(c):
-            cells = [(float(logit_map[i, j, p, q]),
-                      float(fg[i, 0, 2 * p:2 * p + 2, 2 * q:2 * q + 2].mean()))
-                     for p in range(h) for q in range(w)]
+            cells = [
+                (
+                    float(logit_map[i, j, p, q]),
+                    float(fg[i, 0, 2 * p : 2 * p + 2, 2 * q : 2 * q + 2].mean()),
+                )
+                for p in range(h)
+                for q in range(w)
+            ]
             gap.append(sum(v for v, _ in cells) / (h * w))
             frg.append(sum(v * m for v, m in cells) / (h * w))
-        s, s_bg = max(gap[y], 0.), max(float(bg_logits[i, y]), 0.)
+        s, s_bg = max(gap[y], 0.0), max(float(bg_logits[i, y]), 0.0)
         total['loss_cls'] += cross_entropy(gap) / b
         total['loss_frg'] += alpha * cross_entropy(frg) / b
         total['loss_ac'] += beta * float(fg[i].mean()) / b
@@ -48,10 +53,11 @@ def reference(logit_map, target, fg, bg_logits, alpha, beta, lambda_):
 @pytest.mark.parametrize('final_relu', [True, False])
 def test_terms(final_relu):
     x = inputs(final_relu)
-    loss = AMCLoss(alpha=.3, beta=.7, lambda_=2.)
-    losses, stats = loss(x['logit_map'], x['target'], x['fg'],
-                         lambda bg: x['bg_logits'])
-    expected = reference(**x, alpha=.3, beta=.7, lambda_=2.)
+    loss = AMCLoss(alpha=0.3, beta=0.7, lambda_=2.0)
+    losses, stats = loss(
+        x['logit_map'], x['target'], x['fg'], lambda bg: x['bg_logits']
+    )
+    expected = reference(**x, alpha=0.3, beta=0.7, lambda_=2.0)
     assert list(losses) == list(expected)
     for name, value in losses.items():
         assert value.item() == pytest.approx(expected[name], rel=1e-5), name
@@ -64,10 +70,12 @@ def test_activation_is_detached_and_capped_ratio_has_no_gradient():
     bg_logits[0, 0] = 1e-3  # far below S
     bg_logits[1, 3] = 1e3  # ratio above 1
     bg_logits.requires_grad_()
-    losses, _ = AMCLoss(alpha=0, beta=0)(x['logit_map'], x['target'], x['fg'],
-                                         lambda bg: bg_logits)
+    losses, _ = AMCLoss(alpha=0, beta=0)(
+        x['logit_map'], x['target'], x['fg'], lambda bg: bg_logits
+    )
     grad, none = torch.autograd.grad(
-        losses['loss_bas'], [bg_logits, x['logit_map']], allow_unused=True)
+        losses['loss_bas'], [bg_logits, x['logit_map']], allow_unused=True
+    )
     assert none is None
     assert grad[0, 0] > 0 and grad.count_nonzero() == 1
 
@@ -78,11 +86,10 @@ def test_weight_0_is_not_computed():
     def background(bg):
         raise AssertionError('the frozen pass must not run')
 
-    losses, stats = AMCLoss(
-        alpha=0, beta=0, lambda_=0)(x['logit_map'], x['target'], x['fg'],
-                                    background)
-    assert not any(losses[n].requires_grad
-                   for n in ('loss_frg', 'loss_ac', 'loss_bas'))
+    losses, stats = AMCLoss(alpha=0, beta=0, lambda_=0)(
+        x['logit_map'], x['target'], x['fg'], background
+    )
+    assert not any(losses[n].requires_grad for n in ('loss_frg', 'loss_ac', 'loss_bas'))
     assert losses['loss_frg'] == losses['loss_ac'] == losses['loss_bas'] == 0
     assert 'bg_ratio' not in stats
 
@@ -90,8 +97,7 @@ def test_weight_0_is_not_computed():
 def test_dead_logits_give_finite_losses():
     x = inputs()
     dead = torch.zeros_like(x['logit_map'])
-    losses, stats = AMCLoss()(dead, x['target'], x['fg'],
-                              lambda bg: torch.zeros(3, 4))
+    losses, stats = AMCLoss()(dead, x['target'], x['fg'], lambda bg: torch.zeros(3, 4))
     assert losses['loss_cls'] == pytest.approx(math.log(4))
     assert losses['loss_bas'] == 0 and stats['bg_ratio'] == 0
 
@@ -99,20 +105,23 @@ def test_dead_logits_give_finite_losses():
 def test_map_of_another_size_than_twice_the_logit_map():
     x = inputs()
     for size in ((2, 2), (8, 8), (5, 5)):
-        fg = torch.full((3, 1, *size), .5, dtype=torch.double)
-        losses, _ = AMCLoss(
-            alpha=1, beta=0, lambda_=0)(x['logit_map'], x['target'], fg)
+        fg = torch.full((3, 1, *size), 0.5, dtype=torch.double)
+        losses, _ = AMCLoss(alpha=1, beta=0, lambda_=0)(x['logit_map'], x['target'], fg)
         # a constant map halves every logit
         half = torch.nn.functional.cross_entropy(
-            x['logit_map'].mean((2, 3)) / 2, x['target'])
+            x['logit_map'].mean((2, 3)) / 2, x['target']
+        )
         assert float(losses['loss_frg']) == pytest.approx(float(half))
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(alpha=-1), r'model\.head\.loss\.alpha.*0 or more, got -1'),
-    (dict(lambda_=float('nan')), r'lambda_.*got nan'),
-    (dict(mask='pixels'), r"mask.*'feature' or 'image', got 'pixels'"),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(alpha=-1), r'model\.head\.loss\.alpha.*0 or more, got -1'),
+        (dict(lambda_=float('nan')), r'lambda_.*got nan'),
+        (dict(mask='pixels'), r"mask.*'feature' or 'image', got 'pixels'"),
+    ],
+)
 def test_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         AMCLoss(**kwargs)

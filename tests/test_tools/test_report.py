@@ -1,4 +1,5 @@
 """From a checkpoint to a report: test.py --dump, eval_maps.py, report.py."""
+
 import base64
 import json
 import math
@@ -59,24 +60,25 @@ def folder(tmp_path_factory):
         x, y, w, h = rng.integers((4, 4, 16, 12), (20, 16, 40, 32)).tolist()
         picture = rng.integers(0, 99, (48, 60, 3))
         mask = np.zeros((48, 60), np.uint8)
-        mask[y:y + h, x:x + w] = 1
+        mask[y : y + h, x : x + w] = 1
         picture[mask > 0, i // 3] += 150
         for root, pixels in (('data/test', picture), ('data/masks', mask)):
             file = folder / root / name
             file.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(file), pixels.astype(np.uint8))
         images.append(dict(id=i, file_name=name, width=60, height=48))
-        boxes.append(dict(id=i, image_id=i, category_id=0,
-                          bbox=[x, y, w, h]))
-    (folder / 'data' / 'boxes.json').write_text(json.dumps(dict(
-        images=images, annotations=boxes, categories=[dict(id=0, name='x')])))
+        boxes.append(dict(id=i, image_id=i, category_id=0, bbox=[x, y, w, h]))
+    (folder / 'data' / 'boxes.json').write_text(
+        json.dumps(
+            dict(images=images, annotations=boxes, categories=[dict(id=0, name='x')])
+        )
+    )
     cfg = Config.fromfile(folder / 'tiny.py')
     init_default_scope('mmpretrain')
     for seed in range(2):
         torch.manual_seed(seed)
         model = MODELS.build(cfg.model)
-        torch.save(dict(state_dict=model.state_dict(), meta={}),
-                   folder / f'{seed}.pth')
+        torch.save(dict(state_dict=model.state_dict(), meta={}), folder / f'{seed}.pth')
     DefaultScope._instance_dict.clear()
     return folder
 
@@ -86,40 +88,81 @@ def dumped(folder):
     """Both networks tested, one dump of either form."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        call('test.py', 'tiny.py', '0.pth', '--data-root', 'data', '--dump',
-             'first.npz', '--out', 'first.json', '--bootstrap', 50)
-        call('test.py', 'tiny.py', '1.pth', '--data-root', 'data', '--dump',
-             'second', '--out', 'second.json')
+        call(
+            'test.py',
+            'tiny.py',
+            '0.pth',
+            '--data-root',
+            'data',
+            '--dump',
+            'first.npz',
+            '--out',
+            'first.json',
+            '--bootstrap',
+            50,
+        )
+        call(
+            'test.py',
+            'tiny.py',
+            '1.pth',
+            '--data-root',
+            'data',
+            '--dump',
+            'second',
+            '--out',
+            'second.json',
+        )
     return folder
 
 
-@pytest.mark.parametrize('maps, rest', [
-    ('first.npz', 'first'), ('second', 'second')])
-def test_saved_maps_give_the_printed_figures(
-        dumped, monkeypatch, capsys, maps, rest):
+@pytest.mark.parametrize('maps, rest', [('first.npz', 'first'), ('second', 'second')])
+def test_saved_maps_give_the_printed_figures(dumped, monkeypatch, capsys, maps, rest):
     monkeypatch.chdir(dumped)
-    call('analysis_tools/eval_maps.py', maps, f'{rest}/samples.json',
-         '--threshold', 0.3, '--scores', f'{rest}/scores.npz', '--masks',
-         f'{rest}/masks', '--json', 'again.json')
+    call(
+        'analysis_tools/eval_maps.py',
+        maps,
+        f'{rest}/samples.json',
+        '--threshold',
+        0.3,
+        '--scores',
+        f'{rest}/scores.npz',
+        '--masks',
+        f'{rest}/masks',
+        '--json',
+        'again.json',
+    )
     again = json.loads((dumped / 'again.json').read_text())
     printed = {
         k: None if isinstance(v, float) and math.isnan(v) else v
         for k, v in json.loads((dumped / f'{rest}.json').read_text()).items()
-        if not k.endswith('_ci95')}
+        if not k.endswith('_ci95')
+    }
     assert again == printed
-    assert {'wsol/peak_iou', 'wsol/pxap', 'wsol_best/threshold',
-            'wsol/max_box_acc_v2', 'wsol/err_part', 'wsol/iou_median',
-            'wsol/top1_loc'} <= set(printed)
+    assert {
+        'wsol/peak_iou',
+        'wsol/pxap',
+        'wsol_best/threshold',
+        'wsol/max_box_acc_v2',
+        'wsol/err_part',
+        'wsol/iou_median',
+        'wsol/top1_loc',
+    } <= set(printed)
 
 
 def test_a_dump_tells_what_it_is_of(dumped):
     dump = MapDump(dumped / 'first.npz')
     assert dump.info == dict(
-        num_classes=3, topk=2, map_label='gt', force_label=False,
-        threshold=0.3, model='CAMClassifier', config='tiny.py',
-        checkpoint='0.pth', classes=['class0', 'class1', 'class2'])
-    assert list(dump.entries) == [
-        f'test/class{i // 3}/{i % 3}' for i in range(9)]
+        num_classes=3,
+        topk=2,
+        map_label='gt',
+        force_label=False,
+        threshold=0.3,
+        model='CAMClassifier',
+        config='tiny.py',
+        checkpoint='0.pth',
+        classes=['class0', 'class1', 'class2'],
+    )
+    assert list(dump.entries) == [f'test/class{i // 3}/{i % 3}' for i in range(9)]
     assert dump.view('test/class1/0').shape == (28, 32, 3)
 
 
@@ -129,12 +172,15 @@ def test_intervals_are_printed_and_written(dumped, monkeypatch, capsys):
     assert low <= metrics['wsol/gt_known'] <= high and low < high
     assert 'wsol/num_images_ci95' not in metrics
     monkeypatch.chdir(dumped)
-    call('test.py', 'tiny.py', '0.pth', '--data-root', 'data', '--bootstrap',
-         50)
-    row = next(x for x in capsys.readouterr().out.splitlines()
-               if x.startswith('wsol/gt_known '))
+    call('test.py', 'tiny.py', '0.pth', '--data-root', 'data', '--bootstrap', 50)
+    row = next(
+        x
+        for x in capsys.readouterr().out.splitlines()
+        if x.startswith('wsol/gt_known ')
+    )
     assert row.split(maxsplit=1)[1] == (
-        f'{metrics["wsol/gt_known"]:.4f} [{low:.2f}, {high:.2f}]')
+        f'{metrics["wsol/gt_known"]:.4f} [{low:.2f}, {high:.2f}]'
+    )
 
 
 @pytest.mark.parametrize('option', ['--bootstrap', '--dump-views'])
@@ -174,20 +220,30 @@ def report(folder, *argv):
 def test_report_of_two_runs(dumped, monkeypatch, capsys):
     monkeypatch.chdir(dumped)
     page, markdown = report(
-        dumped, 'first.npz', 'second', '--bootstrap', 20, '--pictures', 2)
+        dumped, 'first.npz', 'second', '--bootstrap', 20, '--pictures', 2
+    )
     words = ' '.join(' '.join(page.text).split())
     for name in ('first', 'second'):
         metrics = json.loads((dumped / f'{name}.json').read_text())
-        for key in ('wsol/gt_known', 'wsol/peak_iou', 'wsol/err_part',
-                    'wsol/max_box_acc_v2', 'wsol_best/top1_loc'):
+        for key in (
+            'wsol/gt_known',
+            'wsol/peak_iou',
+            'wsol/err_part',
+            'wsol/max_box_acc_v2',
+            'wsol_best/top1_loc',
+        ):
             assert f'{metrics[key]:.2f}' in words, key
     assert 'mean of the 2 best classes' in words
     assert 'second − first' in words and 'centred box' in words
     assert '9 images, 9 with ground-truth boxes, 9 with masks' in words
 
     # five plots; two cards for each of best, worst and different, two runs
-    pictures = [cv2.imdecode(np.frombuffer(base64.b64decode(
-        source.split('base64,')[1]), np.uint8), 1) for source in page.sources]
+    pictures = [
+        cv2.imdecode(
+            np.frombuffer(base64.b64decode(source.split('base64,')[1]), np.uint8), 1
+        )
+        for source in page.sources
+    ]
     assert all(x.startswith('data:image/') for x in page.sources)
     assert len(pictures) == 5 + 3 * 2 * 2
     assert all(picture.std() > 5 for picture in pictures)
@@ -201,9 +257,15 @@ def make_run(out, names, box, labels=True, **extra):
     metric = DumpMaps(out)
     for i, name in enumerate(names):
         sample = dict(
-            sample_idx=i, img_path=f'data/{name}.jpg', img_shape=(20, 20),
-            pred_map=np.eye(4), pred_bbox=np.array(box[i]),
-            gt_bboxes=[[2, 2, 12, 12]], gt_label=[int(name[1:]) % 3], **extra)
+            sample_idx=i,
+            img_path=f'data/{name}.jpg',
+            img_shape=(20, 20),
+            pred_map=np.eye(4),
+            pred_bbox=np.array(box[i]),
+            gt_bboxes=[[2, 2, 12, 12]],
+            gt_label=[int(name[1:]) % 3],
+            **extra,
+        )
         metric.process({}, [sample])
     metric.evaluate(len(names))
     return str(out)
@@ -213,10 +275,10 @@ RIGHT, WRONG = [2, 2, 12, 12], [14, 14, 20, 20]
 
 
 def test_report_of_what_two_runs_share(tmp_path, capsys):
-    one = make_run(tmp_path / 'one', [f'i{i}' for i in range(8)],
-                   [RIGHT, WRONG] * 4)
-    two = make_run(tmp_path / 'two', [f'i{i}' for i in (9, 3, 2, 0)],
-                   [WRONG, RIGHT, RIGHT, RIGHT])
+    one = make_run(tmp_path / 'one', [f'i{i}' for i in range(8)], [RIGHT, WRONG] * 4)
+    two = make_run(
+        tmp_path / 'two', [f'i{i}' for i in (9, 3, 2, 0)], [WRONG, RIGHT, RIGHT, RIGHT]
+    )
     page, _ = report(tmp_path, one, two, '--names', 'A', 'B', '--bootstrap', 0)
     words = ' '.join(' '.join(page.text).split())
     told = 'the runs hold 8 (A), 4 (B). All figures are on the 3 that they'
@@ -237,12 +299,15 @@ def test_paired_interval_of_the_difference(tmp_path):
     two = make_run(tmp_path / 'two', names, [RIGHT] * 20)
     page, _ = report(tmp_path, one, two, '--bootstrap', 30)
     words = ' '.join(page.text)
-    assert 'two against one: +100.0 [+100.0, +100.0] points of GT-known ' \
+    assert (
+        'two against one: +100.0 [+100.0, +100.0] points of GT-known '
         'Loc, more than chance.' in words
-    page, _ = report(tmp_path, one, one, '--bootstrap', 30, '--names', 'a',
-                     'b')
-    assert 'b against a: +0.0 [+0.0, +0.0] points of GT-known Loc, no more ' \
+    )
+    page, _ = report(tmp_path, one, one, '--bootstrap', 30, '--names', 'a', 'b')
+    assert (
+        'b against a: +0.0 [+0.0, +0.0] points of GT-known Loc, no more '
         'than chance' in ' '.join(page.text)
+    )
 
 
 def test_report_of_one_run(tmp_path):
@@ -258,19 +323,18 @@ def test_runs_that_cannot_be_compared(tmp_path, capsys):
     other = make_run(tmp_path / 'two', ['k4', 'k5'], [RIGHT, RIGHT])
     with pytest.raises(ValueError, match="share no image.*'data/i0', 'data/k4'"):
         report(tmp_path, one, other)
-    relabelled = make_run(tmp_path / 'x' / 'one', ['i0', 'i1'],
-                          [RIGHT, RIGHT])
+    relabelled = make_run(tmp_path / 'x' / 'one', ['i0', 'i1'], [RIGHT, RIGHT])
     samples = Path(relabelled) / 'samples.json'
-    samples.write_text(samples.read_text().replace(
-        '"labels": [1]', '"labels": [2]'))
+    samples.write_text(samples.read_text().replace('"labels": [1]', '"labels": [2]'))
     with pytest.raises(ValueError, match="disagree about the label of 'data/i1'"):
         report(tmp_path, one, relabelled)
     with pytest.raises(FileNotFoundError, match='no finished dump'):
         report(tmp_path, tmp_path)
     for argv, message in (
-            ([one, '--names', 'a', 'b'], '2 names for 1 runs'),
-            ([one, '--names', 'whole view'], 'must differ'),
-            ([one, '--bootstrap', '-1'], 'at least 0')):
+        ([one, '--names', 'a', 'b'], '2 names for 1 runs'),
+        ([one, '--names', 'whole view'], 'must differ'),
+        ([one, '--bootstrap', '-1'], 'at least 0'),
+    ):
         with pytest.raises(SystemExit):
             report(tmp_path, *argv)
         assert message in capsys.readouterr().err

@@ -1,4 +1,5 @@
 """The tools from the command line, on a tiny stock classifier."""
+
 import json
 import os
 import random
@@ -87,20 +88,22 @@ def free_port():
 
 def run(folder, *command, code=0):
     """Run a command in a process of its own, without a GPU."""
-    path = os.pathsep.join(
-        [str(TOOLS.parent), os.environ.get('PYTHONPATH', '')])
+    path = os.pathsep.join([str(TOOLS.parent), os.environ.get('PYTHONPATH', '')])
     bin_dir = str(Path(sys.executable).parent)
     done = subprocess.run(
         [str(word) for word in command],
         cwd=folder,
         env={
-            **os.environ, 'PYTHONPATH': path,
+            **os.environ,
+            'PYTHONPATH': path,
             'PATH': os.pathsep.join([bin_dir, os.environ['PATH']]),
-            'PORT': str(free_port()), 'OMP_NUM_THREADS': '1',
-            'CUDA_VISIBLE_DEVICES': ''
+            'PORT': str(free_port()),
+            'OMP_NUM_THREADS': '1',
+            'CUDA_VISIBLE_DEVICES': '',
         },
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -108,8 +111,16 @@ def run(folder, *command, code=0):
 @pytest.fixture(scope='module')
 def trained(folder):
     """A run of two epochs, the tool started as a user does."""
-    run(folder, sys.executable, TOOLS / 'train.py', 'tiny.py', '--data-root',
-        'data', '--work-dir', 'one')
+    run(
+        folder,
+        sys.executable,
+        TOOLS / 'train.py',
+        'tiny.py',
+        '--data-root',
+        'data',
+        '--work-dir',
+        'one',
+    )
     return folder
 
 
@@ -125,62 +136,114 @@ def test_training_writes_checkpoint_and_grid(trained):
 def test_resumed_run_equals_the_whole(trained, monkeypatch):
     (trained / 'two').mkdir()  # what a run killed in its second epoch leaves
     (trained / 'two' / 'last_checkpoint').write_text(
-        str(trained / 'one' / 'epoch_1.pth'))
+        str(trained / 'one' / 'epoch_1.pth')
+    )
     monkeypatch.chdir(trained)
-    call('train.py', 'tiny.py', '--data-root', 'data', '--work-dir', 'two',
-         '--resume', '--no-validate')
+    call(
+        'train.py',
+        'tiny.py',
+        '--data-root',
+        'data',
+        '--work-dir',
+        'two',
+        '--resume',
+        '--no-validate',
+    )
     assert not (trained / 'two' / 'epoch_1.pth').exists()
     whole = weights(trained / 'one' / 'epoch_2.pth')
     parts = weights(trained / 'two' / 'epoch_2.pth')
     for key, value in whole.items():
-        torch.testing.assert_close(
-            parts[key], value, rtol=1e-3, atol=1e-5, msg=key)
+        torch.testing.assert_close(parts[key], value, rtol=1e-3, atol=1e-5, msg=key)
 
 
 def test_two_processes_equal_one(trained, monkeypatch, capsys):
     """Training with half the batch each, and testing, on CPU."""
-    run(trained, TOOLS / 'dist_train.sh', 'tiny.py', 2, '--data-root', 'data',
-        '--work-dir', 'pair', '--no-validate', '--cfg-options',
-        'train_dataloader.batch_size=2')
+    run(
+        trained,
+        TOOLS / 'dist_train.sh',
+        'tiny.py',
+        2,
+        '--data-root',
+        'data',
+        '--work-dir',
+        'pair',
+        '--no-validate',
+        '--cfg-options',
+        'train_dataloader.batch_size=2',
+    )
     one = weights(trained / 'one' / 'epoch_2.pth')
     pair = weights(trained / 'pair' / 'epoch_2.pth')
     for key, value in one.items():
-        torch.testing.assert_close(
-            pair[key], value, rtol=1e-3, atol=1e-5, msg=key)
+        torch.testing.assert_close(pair[key], value, rtol=1e-3, atol=1e-5, msg=key)
 
     checkpoint = 'one/epoch_2.pth'
     monkeypatch.chdir(trained)
-    call('test.py', 'tiny.py', checkpoint, '--data-root', 'data',
-         '--work-dir', 'alone', '--out', 'alone.json', '--show-dir',
-         'pictures')
+    call(
+        'test.py',
+        'tiny.py',
+        checkpoint,
+        '--data-root',
+        'data',
+        '--work-dir',
+        'alone',
+        '--out',
+        'alone.json',
+        '--show-dir',
+        'pictures',
+    )
     metrics = json.loads((trained / 'alone.json').read_text())
     accuracy = metrics['accuracy/top1']
     table = capsys.readouterr().out
-    table = table[table.index('\nmetric '):].split()
+    table = table[table.index('\nmetric ') :].split()
     assert table[table.index('accuracy/top1') + 1] == f'{accuracy:.4f}'
     assert len(list((trained / 'pictures').iterdir())) == 9
 
-    run(trained, TOOLS / 'dist_test.sh', 'tiny.py', checkpoint, 2,
-        '--data-root', 'data', '--work-dir', 'both', '--out', 'both.json',
-        '--show-dir', 'pictures2')
+    run(
+        trained,
+        TOOLS / 'dist_test.sh',
+        'tiny.py',
+        checkpoint,
+        2,
+        '--data-root',
+        'data',
+        '--work-dir',
+        'both',
+        '--out',
+        'both.json',
+        '--show-dir',
+        'pictures2',
+    )
     assert json.loads((trained / 'both.json').read_text()) == metrics
-    assert sorted(p.name for p in (trained / 'pictures2').iterdir()) == \
-        sorted(p.name for p in (trained / 'pictures').iterdir())
+    assert sorted(p.name for p in (trained / 'pictures2').iterdir()) == sorted(
+        p.name for p in (trained / 'pictures').iterdir()
+    )
 
 
 def test_predictions_are_written(trained, monkeypatch):
     monkeypatch.chdir(trained)
-    call('test.py', 'tiny.py', 'one/epoch_2.pth', '--data-root', 'data',
-         '--work-dir', 'pred', '--out', 'pred.pkl')
+    call(
+        'test.py',
+        'tiny.py',
+        'one/epoch_2.pth',
+        '--data-root',
+        'data',
+        '--work-dir',
+        'pred',
+        '--out',
+        'pred.pkl',
+    )
     predictions = load('pred.pkl')
     assert len(predictions) == 9
     assert predictions[4]['gt_label'].tolist() == [1]
 
 
-@pytest.mark.parametrize('option, message', [
-    ('--amp', '--amp needs a GPU'),
-    ('--auto-scale-lr', 'base_batch_size'),
-])
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        ('--amp', '--amp needs a GPU'),
+        ('--auto-scale-lr', 'base_batch_size'),
+    ],
+)
 def test_options_that_cannot_be_had(folder, monkeypatch, option, message):
     monkeypatch.chdir(folder)
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
@@ -188,11 +251,14 @@ def test_options_that_cannot_be_had(folder, monkeypatch, option, message):
         call('train.py', 'tiny.py', option)
 
 
-@pytest.mark.parametrize('options, message', [
-    (['--out-item', 'pred'], 'give --out FILE too'),
-    (['--out', 'a.json', '--out-item', 'pred'], 'ends in .pkl'),
-    (['--out', 'a.txt'], 'ends in .json, .yaml or .pkl'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--out-item', 'pred'], 'give --out FILE too'),
+        (['--out', 'a.json', '--out-item', 'pred'], 'ends in .pkl'),
+        (['--out', 'a.txt'], 'ends in .json, .yaml or .pkl'),
+    ],
+)
 def test_wrong_out(capsys, options, message):
     with pytest.raises(SystemExit):
         call('test.py', 'tiny.py', 'x.pth', *options)
@@ -200,7 +266,8 @@ def test_wrong_out(capsys, options, message):
 
 
 @pytest.mark.parametrize(
-    'script', sorted(TOOLS.glob('*.sh')), ids=lambda path: path.name)
+    'script', sorted(TOOLS.glob('*.sh')), ids=lambda path: path.name
+)
 def test_scripts_say_how_they_are_used(folder, script):
     done = run(folder, script, code=2)
     assert f'Usage: {script} ' in done.stderr

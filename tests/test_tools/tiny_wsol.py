@@ -1,4 +1,5 @@
 """A tiny BAS or CAM on nine drawn pictures, for the tests of the tools."""
+
 import contextlib
 import importlib.util
 import sys
@@ -65,7 +66,8 @@ def write_config(folder, method='BAS'):
     """Write ``bas.py`` or ``cam.py`` into a folder, its data beside it."""
     path = folder / f'{method.lower()}.py'
     text = CONFIG.replace('METHOD', method).replace(
-        'MORE', BAS if method == 'BAS' else '')
+        'MORE', BAS if method == 'BAS' else ''
+    )
     path.write_text(text.replace("'toy'", repr(str(folder / 'toy'))))
     return path
 
@@ -81,7 +83,7 @@ def build(path, **head):
     # statistics as after training: a fresh trunk's features vanish in eval
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.
+            module.momentum = 1.0
     model.train()
     with torch.no_grad():
         model.extract_feat(torch.randn(8, 3, 64, 64))
@@ -98,7 +100,8 @@ def save(path, checkpoint):
 def load_tool(name):
     """A tool as a module."""
     spec = importlib.util.spec_from_file_location(
-        Path(name).stem + '_tool', TOOLS / name)
+        Path(name).stem + '_tool', TOOLS / name
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

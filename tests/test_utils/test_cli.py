@@ -38,17 +38,22 @@ def test_data_root_reaches_every_data_set(tmp_path):
         times=2,
         dataset=dict(
             type='ConcatDataset',
-            datasets=[dict(type='A', data_root='old'), dict(type='B')]))
+            datasets=[dict(type='A', data_root='old'), dict(type='B')],
+        ),
+    )
     cfg = Config(
         dict(
             train_dataloader=dict(dataset=repeated),
             val_dataloader=[loader('C'), loader('D', 'E', wrapper='Concat')],
-            test_dataloader=None))
+            test_dataloader=None,
+        )
+    )
     cli.set_data_root(cfg, str(tmp_path))
     inner = cfg.train_dataloader.dataset.dataset
     datasets = [
-        *inner.datasets, cfg.val_dataloader[0].dataset,
-        *cfg.val_dataloader[1].dataset.datasets
+        *inner.datasets,
+        cfg.val_dataloader[0].dataset,
+        *cfg.val_dataloader[1].dataset.datasets,
     ]
     assert [d.type for d in datasets] == list('ABCDE')
     assert {d.data_root for d in datasets} == {str(tmp_path)}
@@ -79,8 +84,8 @@ def test_load_config(config, tmp_path):
     assert cfg.train_dataloader.dataset.data_root == 'old'
     assert cfg.randomness.seed is None
     cfg = cli.load_config(
-        parse(path, '--work-dir', 'w', '--seed', '0', '--data-root',
-              str(tmp_path)))
+        parse(path, '--work-dir', 'w', '--seed', '0', '--data-root', str(tmp_path))
+    )
     assert (cfg.work_dir, cfg.randomness.seed) == ('w', 0)
     assert cfg.train_dataloader.dataset.data_root == str(tmp_path)
 
@@ -92,9 +97,13 @@ def test_work_dir_of_the_config_stays(config):
 
 def test_cfg_options_win(config, tmp_path):
     args = parse(
-        config(train_dataloader=loader('A')), '--data-root', str(tmp_path),
-        '--cfg-options', 'train_dataloader.dataset.data_root=last',
-        'train_dataloader.num_workers=0')
+        config(train_dataloader=loader('A')),
+        '--data-root',
+        str(tmp_path),
+        '--cfg-options',
+        'train_dataloader.dataset.data_root=last',
+        'train_dataloader.num_workers=0',
+    )
     cfg = cli.load_config(args)
     cli.finish_config(cfg, args)
     assert cfg.train_dataloader.dataset.data_root == 'last'
@@ -121,8 +130,8 @@ def test_gloo_where_there_is_no_gpu(config, monkeypatch, device):
     monkeypatch.setattr(cli, 'get_device', lambda: device)
     monkeypatch.setattr(cli.dist, 'init_process_group', started.append)
     args = parse(
-        config(model_wrapper_cfg=dict(broadcast_buffers=True)), '--launcher',
-        'pytorch')
+        config(model_wrapper_cfg=dict(broadcast_buffers=True)), '--launcher', 'pytorch'
+    )
     cfg = cli.load_config(args)
     cli.finish_config(cfg, args)
     assert cfg.model_wrapper_cfg.broadcast_buffers is True
@@ -137,12 +146,14 @@ def test_gloo_where_there_is_no_gpu(config, monkeypatch, device):
 
 
 def test_metrics_table():
-    table = cli.format_metrics({
-        'wsol/gt_known': np.float32(91.0712),
-        'wsol/images': 12,
-        'wsol/note': 'best',
-        'curve': np.arange(3)
-    })
+    table = cli.format_metrics(
+        {
+            'wsol/gt_known': np.float32(91.0712),
+            'wsol/images': 12,
+            'wsol/note': 'best',
+            'curve': np.arange(3),
+        }
+    )
     assert table.splitlines() == [
         'metric           value',
         '-------------  -------',
@@ -151,3 +162,32 @@ def test_metrics_table():
         'wsol/note         best',
     ]
     assert cli.format_metrics({}) == 'No metrics.'
+
+
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        (None, 3),
+        ({'model.head.num_classes': 7}, 7),
+    ],
+)
+def test_class_count_follows_the_folders(tmp_path, options, expected):
+    for name in ('a', 'b', 'c'):
+        for split in ('train', 'test'):
+            folder = tmp_path / 'data' / split / name
+            folder.mkdir(parents=True)
+            (folder / 'x.jpg').touch()
+    config = tmp_path / 'config.py'
+    config.write_text("""
+num_classes_from_data = True
+model = dict(head=dict(num_classes=2))
+train_dataloader = dict(
+    dataset=dict(type='bas_mm.CustomLocalization', split='train'))
+test_dataloader = dict(
+    dataset=dict(type='bas_mm.CustomLocalization', split='test'))
+""")
+    cfg = cli.read_config(str(config), str(tmp_path / 'data'), options)
+    assert cfg.model.head.num_classes == expected
+    if options is None:
+        cli.follow_classes(cfg, "test")
+        assert cfg.model.head.num_classes == expected

@@ -14,18 +14,24 @@ def test_this_environment_passes():
     check_environment()
 
 
-@pytest.mark.parametrize('name, commands', [
-    ('mmcv', ['pip install mmcv-lite', 'mim install mmcv',
-              'pip install onedl-mmcv']),
-    ('mmengine', ['pip install mmengine', 'pip install onedl-mmengine']),
-    ('mmpretrain', ['pip install mmpretrain', 'pip install onedl-mmpretrain']),
-    ('torch', ['pip install -c constraints.txt torch torchvision']),
-    ('torchvision', ['pip install -c constraints.txt torch torchvision']),
-])
+@pytest.mark.parametrize(
+    'name, commands',
+    [
+        (
+            'mmcv',
+            ['pip install mmcv-lite', 'mim install mmcv', 'pip install onedl-mmcv'],
+        ),
+        ('mmengine', ['pip install mmengine', 'pip install onedl-mmengine']),
+        ('mmpretrain', ['pip install mmpretrain', 'pip install onedl-mmpretrain']),
+        ('torch', ['pip install -c constraints.txt torch torchvision']),
+        ('torchvision', ['pip install -c constraints.txt torch torchvision']),
+    ],
+)
 def test_missing_package(monkeypatch, name, commands):
     monkeypatch.setitem(sys.modules, name, None)  # hides it
     with pytest.raises(
-            ImportError, match=f'needs {name}, which is not installed') as info:
+        ImportError, match=f'needs {name}, which is not installed'
+    ) as info:
         check_environment()
     for command in commands:
         assert f'`{command}`' in str(info.value)
@@ -33,17 +39,22 @@ def test_missing_package(monkeypatch, name, commands):
 
 def test_wrong_pair_stops_the_import(tmp_path):
     (tmp_path / 'torchvision.py').write_text(
-        'raise RuntimeError("operator torchvision::nms does not exist")')
+        'raise RuntimeError("operator torchvision::nms does not exist")'
+    )
     path = os.pathsep.join([str(tmp_path), str(REPO)])
     done = subprocess.run(
         [sys.executable, '-c', 'import bas_mm'],
         env={**os.environ, 'PYTHONPATH': path},
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith('ImportError: torch ')
-    for words in ('and torchvision ', 'nms does not exist', 'fit together',
-                  'pip install --force-reinstall -c constraints.txt '
-                  'torch torchvision'):
+    for words in (
+        'and torchvision ',
+        'nms does not exist',
+        'fit together',
+        'pip install --force-reinstall -c constraints.txt torch torchvision',
+    ):
         assert words in last

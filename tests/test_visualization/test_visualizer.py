@@ -40,8 +40,7 @@ def test_nothing_to_draw_gives_the_picture_in_rgb(image):
     np.testing.assert_array_equal(same, image)
 
 
-@pytest.mark.parametrize('field, colour', [('gt_bboxes', RED),
-                                           ('pred_bbox', GREEN)])
+@pytest.mark.parametrize('field, colour', [('gt_bboxes', RED), ('pred_bbox', GREEN)])
 def test_box(image, field, colour):
     box = np.array([40, 50, 101, 151], dtype=np.float32)
     drawn = draw(image, sample(**{field: box}))
@@ -56,7 +55,7 @@ def test_box(image, field, colour):
 
 
 def test_boxes_scale_with_the_picture(image):
-    boxes = torch.tensor([[30., 24., 60., 48.], [90., 96., 270., 216.]])
+    boxes = torch.tensor([[30.0, 24.0, 60.0, 48.0], [90.0, 96.0, 270.0, 216.0]])
     drawn = draw(image, sample(gt_bboxes=boxes), resize=480)
     assert drawn.shape == (480, 600, 3)
     for x0, y0, x1, y1 in (boxes * 2).int().tolist():
@@ -67,13 +66,14 @@ def test_boxes_scale_with_the_picture(image):
 
 
 def test_box_of_the_whole_view_is_inside(image):
-    drawn = draw(image, sample(pred_bbox=torch.tensor([0., 0., 300., 240.])))
+    drawn = draw(image, sample(pred_bbox=torch.tensor([0.0, 0.0, 300.0, 240.0])))
     for edge in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]):
         assert (edge == GREEN).all()
 
 
 @pytest.mark.parametrize(
-    'boxes', [np.zeros((0, 4)), torch.zeros(0), np.full((2, 4), np.nan)])
+    'boxes', [np.zeros((0, 4)), torch.zeros(0), np.full((2, 4), np.nan)]
+)
 def test_no_boxes(image, boxes):
     drawn = draw(image, sample(gt_bboxes=boxes))
     np.testing.assert_array_equal(drawn, image[..., ::-1])
@@ -90,7 +90,7 @@ def test_map_is_red_where_it_is_high(image):
     pred_map = torch.zeros(6, 6)
     pred_map[4, 1] = -7
     pred_map[1, 4] = 30
-    heat = draw(image, sample(pred_map=pred_map), alpha=1.)
+    heat = draw(image, sample(pred_map=pred_map), alpha=1.0)
     red, blue = heat[..., 0].astype(int), heat[..., 2].astype(int)
     assert (red - blue)[60, 225] > 100  # centre of the cell (1, 4)
     assert (blue - red)[180, 75] > 100  # centre of the cell (4, 1)
@@ -98,21 +98,24 @@ def test_map_is_red_where_it_is_high(image):
 
 def test_map_alpha(image):
     pred_map = torch.rand(5, 7, generator=torch.Generator().manual_seed(0))
-    heat = draw(image, sample(pred_map=pred_map), alpha=1.).astype(float)
-    mixed = draw(image, sample(pred_map=pred_map), alpha=.25)
-    expected = .25 * heat + .75 * image[..., ::-1]
+    heat = draw(image, sample(pred_map=pred_map), alpha=1.0).astype(float)
+    mixed = draw(image, sample(pred_map=pred_map), alpha=0.25)
+    expected = 0.25 * heat + 0.75 * image[..., ::-1]
     np.testing.assert_allclose(mixed, expected, atol=1)
     plain = draw(image, sample(pred_map=pred_map), draw_map=False)
     np.testing.assert_array_equal(plain, image[..., ::-1])
 
 
-@pytest.mark.parametrize('pred_map', [
-    torch.zeros(4, 4),
-    torch.full((4, 4), torch.nan),
-    torch.ones(0, 4),
-])
+@pytest.mark.parametrize(
+    'pred_map',
+    [
+        torch.zeros(4, 4),
+        torch.full((4, 4), torch.nan),
+        torch.ones(0, 4),
+    ],
+)
 def test_map_that_says_nothing_is_blue(image, pred_map):
-    heat = draw(image, sample(pred_map=pred_map), alpha=1.)
+    heat = draw(image, sample(pred_map=pred_map), alpha=1.0)
     assert (heat == (0, 0, 128)).all()  # the low end of the colour map
 
 
@@ -124,13 +127,16 @@ def test_wrong_map_and_image(image):
 
 
 def test_caption(image):
-    data_sample = sample().set_gt_label(1).set_pred_label(0).set_pred_score(
-        torch.tensor([.75, .25]))
+    data_sample = (
+        sample()
+        .set_gt_label(1)
+        .set_pred_label(0)
+        .set_pred_score(torch.tensor([0.75, 0.25]))
+    )
     visualizer = WSOLVisualizer()
     visualizer.dataset_meta = dict(classes=['cat', 'dog'])
     texts = []
-    with patch.object(cv2, 'putText',
-                      lambda img, text, *args: texts.append(text)):
+    with patch.object(cv2, 'putText', lambda img, text, *args: texts.append(text)):
         drawn = visualizer.draw(image, data_sample)
         assert texts == ['gt: dog', 'pred: 0.75 cat']
         assert drawn.shape[0] > 240 and drawn.shape[1] == 300
@@ -152,11 +158,23 @@ def test_caption(image):
     assert visualizer.draw(image, data_sample)[240:].max() > 200
 
 
-@pytest.mark.parametrize('kwargs, shape', [
-    (dict(), (224, 280)),
-    (dict(resize=100), (100, 125)),
-    (dict(rescale_factor=2), (128, 160)),
-])
+def test_caption_of_a_sliver():
+    drawn = draw(
+        np.zeros((300, 1, 3), np.uint8),
+        sample(pred_label=torch.tensor([0])),
+        classes=['a long name'],
+    )
+    assert drawn.shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    'kwargs, shape',
+    [
+        (dict(), (224, 280)),
+        (dict(resize=100), (100, 125)),
+        (dict(rescale_factor=2), (128, 160)),
+    ],
+)
 def test_small_views_are_enlarged(kwargs, shape):
     drawn = draw(np.zeros((64, 80, 3), np.uint8), sample(), **kwargs)
     assert drawn.shape[:2] == shape
@@ -165,14 +183,16 @@ def test_small_views_are_enlarged(kwargs, shape):
 def test_arrays_and_tensors_draw_the_same(image):
     fields = dict(
         pred_map=torch.rand(4, 4, dtype=torch.float64),
-        pred_bbox=torch.tensor([5., 6., 70., 80.]),
-        gt_bboxes=torch.tensor([[15., 6., 70., 90.]]),
+        pred_bbox=torch.tensor([5.0, 6.0, 70.0, 80.0]),
+        gt_bboxes=torch.tensor([[15.0, 6.0, 70.0, 90.0]]),
         gt_label=torch.tensor([1]),
         pred_label=torch.tensor([0]),
-        pred_score=torch.tensor([.5, .5]))
+        pred_score=torch.tensor([0.5, 0.5]),
+    )
     arrays = {key: value.numpy() for key, value in fields.items()}
     np.testing.assert_array_equal(
-        draw(image, sample(**fields)), draw(image, sample(**arrays)))
+        draw(image, sample(**fields)), draw(image, sample(**arrays))
+    )
 
 
 def test_wrong_options():
@@ -185,8 +205,7 @@ def test_wrong_options():
 def test_stock_hook_keeps_colours_and_folders(image, tmp_path):
     visualizer = WSOLVisualizer()
     with patch.object(Visualizer, 'get_current_instance', lambda: visualizer):
-        hook = VisualizationHook(
-            enable=True, interval=1, out_dir=str(tmp_path))
+        hook = VisualizationHook(enable=True, interval=1, out_dir=str(tmp_path))
     paths = ['cat/1.png', 'dog/1.png']
     data_samples = [DataSample(metainfo=dict(img_path=p)) for p in paths]
     inputs = [torch.from_numpy(image).permute(2, 0, 1)] * 2  # BGR, as loaded
@@ -202,15 +221,16 @@ def test_given_file_name_is_kept(image, tmp_path):
     drawn = WSOLVisualizer().visualize_cls(
         image,
         DataSample(metainfo=dict(img_path='cat/1.png')),
-        out_file=str(tmp_path / 'new' / 'picture.png'))
+        out_file=str(tmp_path / 'new' / 'picture.png'),
+    )
     written = cv2.imread(str(tmp_path / 'new' / 'picture.png'))
     np.testing.assert_array_equal(written[..., ::-1], drawn)
 
 
 def test_backends_get_the_picture(image, tmp_path):
     visualizer = WSOLVisualizer(
-        vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path))
+        vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
+    )
     drawn = visualizer.visualize_cls(image, sample(), name='bird', step=3)
-    written = cv2.imread(
-        str(tmp_path / 'vis_data' / 'vis_image' / 'bird_3.png'))
+    written = cv2.imread(str(tmp_path / 'vis_data' / 'vis_image' / 'bird_3.png'))
     np.testing.assert_array_equal(written[..., ::-1], drawn)

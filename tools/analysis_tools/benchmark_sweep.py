@@ -10,6 +10,7 @@ On one core, for maps of several kinds, in milliseconds of CPU time a map:
 - sweep: ``sweep_contours``, which gives the same numbers as contours, to the
   last bit; the script stops with an error if it does not.
 """
+
 import argparse
 import time
 
@@ -22,12 +23,12 @@ from bas_mm.evaluation.functional import quantize_map, sweep_contours
 def find(levels: np.ndarray, threshold: float) -> list[np.ndarray]:
     """Find the contours of a mask, as in the benchmark's definition."""
     mask = (levels > int(threshold * levels.max())).astype(np.uint8)
-    return cv2.findContours(
-        mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
+    return cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
 
 
-def by_contours(pred_map: np.ndarray, gt_bboxes: np.ndarray,
-                thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_contours(
+    pred_map: np.ndarray, gt_bboxes: np.ndarray, thresholds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Do what ``sweep_contours`` does, one threshold after the other."""
     levels = quantize_map(pred_map, pred_map.shape)
     h, w = levels.shape
@@ -35,8 +36,9 @@ def by_contours(pred_map: np.ndarray, gt_bboxes: np.ndarray,
 
     def iou(boxes: list) -> float:
         a, b = np.array(boxes)[:, None], gt_bboxes[None]
-        side = (np.minimum(a[..., 2:], b[..., 2:]) -
-                np.maximum(a[..., :2], b[..., :2]) + 1)
+        side = (
+            np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1
+        )
         inter = np.maximum(side, 0).prod(-1)
         area = [(x[..., 2:] - x[..., :2] + 1).prod(-1) for x in (a, b)]
         return (inter / (area[0] + area[1] - inter)).max()
@@ -52,7 +54,7 @@ def by_contours(pred_map: np.ndarray, gt_bboxes: np.ndarray,
             largest = max(contours, key=cv2.contourArea)
             results.append((iou([box(largest)]), iou(list(map(box, contours)))))
         else:
-            results.append((iou([(0, 0, 0, 0)]), ) * 2)
+            results.append((iou([(0, 0, 0, 0)]),) * 2)
     largest, best = np.array(results).T
     return largest, best
 
@@ -60,8 +62,8 @@ def by_contours(pred_map: np.ndarray, gt_bboxes: np.ndarray,
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--step', type=float, default=0.001)
     parser.add_argument('--maps', type=int, default=5, help='of each kind')
@@ -74,15 +76,20 @@ def main() -> None:
     gt_bboxes = gt_bboxes * args.size
     kinds = {f'smooth, {n}x{n}': n for n in (7, 14, 28)}
     kinds['noise'] = args.size
-    print(f'{args.size}x{args.size}, {len(thresholds)} thresholds, ms of CPU a map, '
-          'median')
-    print(f"{'map':15s}{'contours':>10s}{'search':>10s}{'sweep':>10s}"
-          f"{'ratio':>8s}{'search/sweep':>14s}")
+    print(
+        f'{args.size}x{args.size}, {len(thresholds)} thresholds, ms of CPU a map, '
+        'median'
+    )
+    print(
+        f"{'map':15s}{'contours':>10s}{'search':>10s}{'sweep':>10s}"
+        f"{'ratio':>8s}{'search/sweep':>14s}"
+    )
     for name, n in kinds.items():
         rows = []
         for _ in range(args.maps if n < args.size else 1):
             pred_map = cv2.resize(
-                rng.random((n, n), np.float32), (args.size, args.size))
+                rng.random((n, n), np.float32), (args.size, args.size)
+            )
             levels = quantize_map(pred_map, pred_map.shape)
             start = time.process_time()
             expected = by_contours(pred_map, gt_bboxes, thresholds)
@@ -93,14 +100,12 @@ def main() -> None:
             sweeps = []
             for _ in range(5):
                 start = time.process_time()
-                result = sweep_contours(
-                    pred_map, pred_map.shape, gt_bboxes, thresholds)
+                result = sweep_contours(pred_map, pred_map.shape, gt_bboxes, thresholds)
                 sweeps.append(time.process_time() - start)
             np.testing.assert_array_equal(result, expected)
             rows.append([1e3 * x for x in (*times, np.median(sweeps))])
         a, b, c = np.median(rows, axis=0)
-        print(f'{name:15s}{a:10.1f}{b:10.1f}{c:10.2f}{a / c:8.1f}'
-              f'{b / c:14.1f}')
+        print(f'{name:15s}{a:10.1f}{b:10.1f}{c:10.2f}{a / c:8.1f}{b / c:14.1f}')
     print('equal at every threshold')
 
 

@@ -28,6 +28,7 @@ classifier (``--scores``) are an npz, json or csv, see
 ``bas_mm.evaluation.ScoreFile``. The figures of ``WSOLAccuracy`` at the best
 threshold of the data set have the prefix ``wsol_best``.
 """
+
 import argparse
 import csv
 import json
@@ -44,24 +45,33 @@ from bas_mm.evaluation.scores import ImageTable
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('maps', help='folder of .npy files, or an .npz')
     parser.add_argument('boxes', help='csv or json of images')
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('H', 'W'), help='the view')
+        '--size', type=int, nargs=2, metavar=('H', 'W'), help='the view'
+    )
     parser.add_argument(
-        '--threshold', type=float, default=0.15,
-        help='on the map, for the figures of one box an image')
+        '--threshold',
+        type=float,
+        default=0.15,
+        help='on the map, for the figures of one box an image',
+    )
     parser.add_argument(
-        '--step', type=float, default=0.01, help='MaxBoxAcc: of thresholds')
+        '--step', type=float, default=0.01, help='MaxBoxAcc: of thresholds'
+    )
     parser.add_argument(
-        '--pxap-step', type=float, default=0.001, help='PxAP: of thresholds')
+        '--pxap-step', type=float, default=0.001, help='PxAP: of thresholds'
+    )
     parser.add_argument('--scores', help='scores of a classifier')
     parser.add_argument('--masks', help='folder of PNG masks')
     parser.add_argument(
-        '--foreground', type=int, default=1,
-        help='value of the object in masks; 255 is ignored otherwise')
+        '--foreground',
+        type=int,
+        default=1,
+        help='value of the object in masks; 255 is ignored otherwise',
+    )
     parser.add_argument('--json', help='file for the figures')
     return parser.parse_args()
 
@@ -76,8 +86,8 @@ def read_maps(path: str) -> tuple[ImageTable, np.lib.npyio.NpzFile | None]:
         return table, None
     if not root.is_file() or root.suffix != '.npz':
         raise FileNotFoundError(
-            f'maps={path!r} is neither a folder of .npy files nor an .npz '
-            'file.')
+            f'maps={path!r} is neither a folder of .npy files nor an .npz file.'
+        )
     archive = np.load(root, allow_pickle=False)
     for name in archive.files:
         table.add(name, name)
@@ -93,9 +103,9 @@ def read_boxes(path: str) -> list[dict]:
     if Path(path).suffix == '.json':
         images = json.loads(Path(path).read_text(encoding='utf-8'))
         if not isinstance(images, list) or not all(
-                isinstance(x, dict) and 'image' in x for x in images):
-            raise ValueError(
-                f'boxes={path!r} must be a list of objects with "image".')
+            isinstance(x, dict) and 'image' in x for x in images
+        ):
+            raise ValueError(f'boxes={path!r} must be a list of objects with "image".')
         return images
     images = {}
     with open(path, newline='', encoding='utf-8') as file:
@@ -103,10 +113,10 @@ def read_boxes(path: str) -> list[dict]:
         if 'image' not in (reader.fieldnames or ()):
             raise ValueError(
                 f'boxes={path!r} needs a header with the column "image", not '
-                f'{reader.fieldnames}.')
+                f'{reader.fieldnames}.'
+            )
         for row in reader:
-            image = images.setdefault(
-                row['image'], dict(image=row['image'], boxes=[]))
+            image = images.setdefault(row['image'], dict(image=row['image'], boxes=[]))
             for key in ('label', 'width', 'height'):
                 if row.get(key):
                     image[key] = int(float(row[key]))
@@ -116,7 +126,8 @@ def read_boxes(path: str) -> list[dict]:
             elif any(box):
                 raise ValueError(
                     f'boxes={path!r}, line {reader.line_num}: the box {box} '
-                    'is not complete.')
+                    'is not complete.'
+                )
     return list(images.values())
 
 
@@ -130,19 +141,21 @@ def samples(args: argparse.Namespace) -> Iterable[dict]:
     for i, image in enumerate(read_boxes(args.boxes)):
         name = image['image']
         found = maps[name]
-        pred_map = archive[found] if archive else np.load(
-            found, allow_pickle=False)
+        pred_map = archive[found] if archive else np.load(found, allow_pickle=False)
         frame = (image.get('height'), image.get('width'))
         frame = None if None in frame else frame
         view = tuple(args.size or frame or pred_map.shape)
         sample = dict(
-            img_path=name, sample_idx=i, img_shape=view, pred_map=pred_map,
-            gt_label=[int(image.get('label', 0))])
+            img_path=name,
+            sample_idx=i,
+            img_shape=view,
+            pred_map=pred_map,
+            gt_label=[int(image.get('label', 0))],
+        )
         boxes = np.array(image.get('boxes') or (), np.float64).reshape(-1, 4)
         if len(boxes):
             if frame:
-                boxes = boxes * np.tile(
-                    [view[1] / frame[1], view[0] / frame[0]], 2)
+                boxes = boxes * np.tile([view[1] / frame[1], view[0] / frame[0]], 2)
             sample['gt_bboxes'] = boxes
         file = masks.get(name)
         if file is not None:
@@ -150,7 +163,8 @@ def samples(args: argparse.Namespace) -> Iterable[dict]:
             if mask is None or mask.ndim != 2:
                 raise ValueError(f'{file} is no PNG of one channel.')
             sample['gt_seg_map'] = np.where(
-                mask == args.foreground, 1, np.where(mask == 255, 255, 0))
+                mask == args.foreground, 1, np.where(mask == 255, 255, 0)
+            )
         sample['has_label'] = 'label' in image
         yield sample
 
@@ -177,8 +191,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, float]:
     for metric in metrics:
         results.update(metric.evaluate(size))
     if not labels:
-        results = {
-            k: v for k, v in results.items() if not k.endswith('_cls_mean')}
+        results = {k: v for k, v in results.items() if not k.endswith('_cls_mean')}
     return results
 
 
@@ -187,12 +200,19 @@ def main() -> None:
     args = parse_args()
     results = evaluate(args)
     for key, value in results.items():
-        print(f'{key:45s} {value:8.2f}' if isinstance(value, float) else
-              f'{key:45s} {value:5d}')
+        print(
+            f'{key:45s} {value:8.2f}'
+            if isinstance(value, float)
+            else f'{key:45s} {value:5d}'
+        )
     if args.json:
-        Path(args.json).write_text(json.dumps({
-            k: None if math.isnan(v) else v for k, v in results.items()},
-            indent=2) + '\n', encoding='utf-8')
+        Path(args.json).write_text(
+            json.dumps(
+                {k: None if math.isnan(v) else v for k, v in results.items()}, indent=2
+            )
+            + '\n',
+            encoding='utf-8',
+        )
 
 
 if __name__ == '__main__':

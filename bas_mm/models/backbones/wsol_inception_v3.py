@@ -1,4 +1,5 @@
 """InceptionV3 as WSOL papers use it."""
+
 from typing import Tuple
 
 import torch
@@ -39,4 +40,4 @@ class WSOLInceptionV3(InceptionV3):
         """Images ``(B, 3, H, W)`` to features ``(B, 2048, h, w)``."""
         for layer in self.children():
             x = layer(x)
-        return (x, )
+        return (x,)

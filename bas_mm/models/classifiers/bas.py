@@ -1,4 +1,5 @@
 """Background Activation Suppression."""
+
 from typing import Callable, Dict, List
 
 import torch
@@ -22,8 +23,9 @@ class BASClassifier(WSOLClassifier):
     learns to leave no activation of the class in the background.
     """
 
-    def loss(self, inputs: torch.Tensor,
-             data_samples: List[DataSample]) -> Dict[str, torch.Tensor]:
+    def loss(
+        self, inputs: torch.Tensor, data_samples: List[DataSample]
+    ) -> Dict[str, torch.Tensor]:
         """The four terms of :class:`bas_mm.models.AMCLoss`, weighted.
 
         Args:
@@ -45,13 +47,14 @@ class BASClassifier(WSOLClassifier):
             losses['loss_ac'] = losses['loss_ac'] + 0 * idle
         else:
             fg = head.class_maps(feat, logit_map, target[:, None])
-            losses, stats = head.loss(logit_map, target, fg,
-                                      self._background(inputs, feat))
+            losses, stats = head.loss(
+                logit_map, target, fg, self._background(inputs, feat)
+            )
         self.log_stats(losses, stats, logit_map)
         return losses
 
     def _background(
-            self, inputs: torch.Tensor, feat: torch.Tensor
+        self, inputs: torch.Tensor, feat: torch.Tensor
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The frozen pass: background map to logits of the masked input."""
         layers = [self.neck.f2, self.head.classifier]
@@ -68,8 +71,8 @@ class BASClassifier(WSOLClassifier):
         def run(bg: torch.Tensor) -> torch.Tensor:
             if image:
                 bg = F.interpolate(
-                    bg, inputs.shape[2:], mode='bilinear', align_corners=False)
-            return self.head.pool(
-                functional_call(network, frozen, (masked * bg, )))
+                    bg, inputs.shape[2:], mode='bilinear', align_corners=False
+                )
+            return self.head.pool(functional_call(network, frozen, (masked * bg,)))
 
         return run

@@ -1,4 +1,5 @@
 """CAM, the baseline."""
+
 from typing import Dict, List
 
 import torch
@@ -19,8 +20,9 @@ class CAMClassifier(WSOLClassifier):
     :class:`BASClassifier`.
     """
 
-    def loss(self, inputs: torch.Tensor,
-             data_samples: List[DataSample]) -> Dict[str, torch.Tensor]:
+    def loss(
+        self, inputs: torch.Tensor, data_samples: List[DataSample]
+    ) -> Dict[str, torch.Tensor]:
         """Cross-entropy.
 
         Args:

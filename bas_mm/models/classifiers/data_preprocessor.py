@@ -1,4 +1,5 @@
 """Data preprocessor that knows the extra crops of a ten-crop test."""
+
 import torch
 from mmpretrain.models import ClsDataPreprocessor
 
@@ -22,8 +23,9 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
 
     def __init__(self, channels_last: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.memory_format = torch.channels_last if channels_last \
-            else torch.contiguous_format
+        self.memory_format = (
+            torch.channels_last if channels_last else torch.contiguous_format
+        )
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalises a batch.
@@ -38,12 +40,14 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
             given, ``crops`` ``(B, n, 3, h, w)``, float.
         """
         out = super().forward(data, training)
-        out['inputs'] = out['inputs'].contiguous(
-            memory_format=self.memory_format)
+        out['inputs'] = out['inputs'].contiguous(memory_format=self.memory_format)
         if 'crops' in data:
             crops = data['crops']  # collated, or one tensor for each image
-            flat = crops.flatten(0, 1) if isinstance(crops, torch.Tensor) \
+            flat = (
+                crops.flatten(0, 1)
+                if isinstance(crops, torch.Tensor)
                 else [crop for image in crops for crop in image]
+            )
             flat = super().forward(dict(inputs=flat))['inputs']
             out['crops'] = flat.unflatten(0, (len(crops), -1))
         return out

@@ -1,4 +1,5 @@
 """What every WSOL method shares: from a map for each image to samples."""
+
 from abc import abstractmethod
 from typing import Dict, List, Optional
 
@@ -31,22 +32,21 @@ class WSOLClassifier(ImageClassifier):
             :class:`bas_mm.engine.ClsWarmupHook`.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 head: dict,
-                 data_preprocessor: Optional[dict] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        data_preprocessor: Optional[dict] = None,
+        **kwargs,
+    ) -> None:
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(
-                dict(type='bas_mm.WSOLDataPreprocessor'),
-                **(data_preprocessor or {}))
+                dict(type='bas_mm.WSOLDataPreprocessor'), **(data_preprocessor or {})
+            )
         super().__init__(
-            backbone,
-            neck,
-            head,
-            data_preprocessor=data_preprocessor,
-            **kwargs)
+            backbone, neck, head, data_preprocessor=data_preprocessor, **kwargs
+        )
         self.neck.bind(self.backbone)
         self.cls_only = False
 
@@ -56,9 +56,11 @@ class WSOLClassifier(ImageClassifier):
         return torch.cat([sample.gt_label for sample in data_samples])
 
     @staticmethod
-    def log_stats(losses: Dict[str, torch.Tensor],
-                  stats: Dict[str, torch.Tensor],
-                  logit_map: torch.Tensor) -> None:
+    def log_stats(
+        losses: Dict[str, torch.Tensor],
+        stats: Dict[str, torch.Tensor],
+        logit_map: torch.Tensor,
+    ) -> None:
         """Hands figures of a training step to the hooks, without a sync.
 
         Args:
@@ -71,8 +73,10 @@ class WSOLClassifier(ImageClassifier):
             dict(
                 stats,
                 loss_cls=losses['loss_cls'].detach(),
-                peak_logit=logit_map.detach().abs().amax()),
-            resumed=False)
+                peak_logit=logit_map.detach().abs().amax(),
+            ),
+            resumed=False,
+        )
 
     def extract_feat(self, inputs: torch.Tensor, stage: str = 'neck'):
         """Features at a stage: 'backbone', 'neck' or 'pre_logits'.
@@ -87,11 +91,13 @@ class WSOLClassifier(ImageClassifier):
         feats = self.neck(inputs)
         return feats if stage == 'neck' else feats[-1]
 
-    def forward(self,
-                inputs: torch.Tensor,
-                data_samples: Optional[List[DataSample]] = None,
-                mode: str = 'tensor',
-                crops: Optional[torch.Tensor] = None):
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        data_samples: Optional[List[DataSample]] = None,
+        mode: str = 'tensor',
+        crops: Optional[torch.Tensor] = None,
+    ):
         """The entry of the runner.
 
         Args:
@@ -107,14 +113,17 @@ class WSOLClassifier(ImageClassifier):
         return super().forward(inputs, data_samples, mode)
 
     @abstractmethod
-    def loss(self, inputs: torch.Tensor,
-             data_samples: List[DataSample]) -> Dict[str, torch.Tensor]:
+    def loss(
+        self, inputs: torch.Tensor, data_samples: List[DataSample]
+    ) -> Dict[str, torch.Tensor]:
         """Losses of a batch, each already weighted."""
 
-    def predict(self,
-                inputs: torch.Tensor,
-                data_samples: Optional[List[DataSample]] = None,
-                crops: Optional[torch.Tensor] = None) -> List[DataSample]:
+    def predict(
+        self,
+        inputs: torch.Tensor,
+        data_samples: Optional[List[DataSample]] = None,
+        crops: Optional[torch.Tensor] = None,
+    ) -> List[DataSample]:
         """Classifies and localises.
 
         Views and crops pass the network together. The scores are the mean
@@ -148,27 +157,31 @@ class WSOLClassifier(ImageClassifier):
         scores = head.pool(logit_map).softmax(1)
         view_scores = scores[:n]
         if crops is not None:
-            scores = torch.cat([view_scores[:, None],
-                                scores[n:].unflatten(0, (n, -1))], 1).mean(1)
+            scores = torch.cat(
+                [view_scores[:, None], scores[n:].unflatten(0, (n, -1))], 1
+            ).mean(1)
         pred_label = scores.argmax(1)
         classes = head.select_classes(
-            view_scores, self._map_labels(data_samples, pred_label))
+            view_scores, self._map_labels(data_samples, pred_label)
+        )
         maps = head.class_maps(feat[:n], logit_map[:n], classes)
         maps = maps.mean(1, dtype=torch.float32)
 
         # one transfer for each batch; OpenCV finds the boxes on the host
         size = inputs.shape[-2:]
         for sample, score, label, pred_map, host_map in zip(
-                data_samples, scores, pred_label, maps,
-                maps.cpu().numpy()):
+            data_samples, scores, pred_label, maps, maps.cpu().numpy()
+        ):
             sample.set_pred_score(score).set_pred_label(label)
             sample.pred_map = pred_map
             sample.pred_bbox = torch.from_numpy(
-                map_to_bbox(host_map, size, head.threshold))
+                map_to_bbox(host_map, size, head.threshold)
+            )
         return data_samples
 
-    def _map_labels(self, data_samples: List[DataSample],
-                    pred_label: torch.Tensor) -> Optional[torch.Tensor]:
+    def _map_labels(
+        self, data_samples: List[DataSample], pred_label: torch.Tensor
+    ) -> Optional[torch.Tensor]:
         """Labels of ``head.map_label``, ``(B, )``; None where not needed."""
         head = self.head
         if min(head.topk, head.num_classes) > 1 and not head.force_label:
@@ -179,5 +192,6 @@ class WSOLClassifier(ImageClassifier):
             raise ValueError(
                 "map_label='gt' takes the map of the ground-truth label, but "
                 'a sample has no `gt_label`. For images without labels set '
-                "`model.head.map_label='pred'`.")
+                "`model.head.map_label='pred'`."
+            )
         return self.labels(data_samples).to(pred_label.device)

@@ -1,4 +1,5 @@
 """The generator of foreground maps beside the classification head."""
+
 from typing import Optional, Tuple
 
 import torch
@@ -24,18 +25,15 @@ class BASHead(CAMHead):
         **kwargs: The arguments of :class:`CAMHead`.
     """
 
-    def __init__(self,
-                 *args,
-                 map_channels: int,
-                 loss: Optional[dict] = None,
-                 **kwargs) -> None:
-        super().__init__(
-            *args, loss=loss or dict(type='bas_mm.AMCLoss'), **kwargs)
-        self.generator = nn.Conv2d(
-            map_channels, self.num_classes, 3, padding=1)
+    def __init__(
+        self, *args, map_channels: int, loss: Optional[dict] = None, **kwargs
+    ) -> None:
+        super().__init__(*args, loss=loss or dict(type='bas_mm.AMCLoss'), **kwargs)
+        self.generator = nn.Conv2d(map_channels, self.num_classes, 3, padding=1)
 
-    def class_maps(self, feat: torch.Tensor, logit_map: torch.Tensor,
-                   classes: torch.Tensor) -> torch.Tensor:
+    def class_maps(
+        self, feat: torch.Tensor, logit_map: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
         """Foreground maps of the asked classes.
 
         Where fewer than half of the classes are asked for, only their
@@ -61,10 +59,12 @@ class BASHead(CAMHead):
                 gen.weight[index],  # (B * K, N, 3, 3)
                 gen.bias[index],
                 padding=gen.padding,
-                groups=b).view(b, k, h, w)
+                groups=b,
+            ).view(b, k, h, w)
         return maps.float().sigmoid()
 
-    def loss(self, logit_map: torch.Tensor, target: torch.Tensor,
-             *args) -> Tuple[dict, dict]:
+    def loss(
+        self, logit_map: torch.Tensor, target: torch.Tensor, *args
+    ) -> Tuple[dict, dict]:
         """Losses and figures for the log, see :meth:`AMCLoss.forward`."""
         return self.loss_module(logit_map, target, *args)

@@ -1,4 +1,5 @@
 """The classification head of WSOL: logit maps, their mean, class maps."""
+
 from typing import Optional, Tuple
 
 import torch
@@ -46,28 +47,31 @@ class CAMHead(BaseModule):
         init_cfg (dict | list[dict], optional): Initialization config.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 mid_channels: int = 1024,
-                 num_convs: int = 2,
-                 final_relu: bool = True,
-                 topk: int = 1,
-                 map_label: str = 'gt',
-                 force_label: bool = False,
-                 threshold: float = 0.15,
-                 loss: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        mid_channels: int = 1024,
+        num_convs: int = 2,
+        final_relu: bool = True,
+        topk: int = 1,
+        map_label: str = 'gt',
+        force_label: bool = False,
+        threshold: float = 0.15,
+        loss: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         if topk < 1:
-            raise ValueError(
-                f'`model.head.topk` must be at least 1, got {topk}.')
+            raise ValueError(f'`model.head.topk` must be at least 1, got {topk}.')
         if map_label not in ('gt', 'pred'):
-            raise ValueError("`model.head.map_label` must be 'gt' or 'pred', "
-                             f'got {map_label!r}.')
+            raise ValueError(
+                f"`model.head.map_label` must be 'gt' or 'pred', got {map_label!r}."
+            )
         if not 0 <= threshold <= 1:
-            raise ValueError('`model.head.threshold` must be between 0 and 1, '
-                             f'got {threshold}.')
+            raise ValueError(
+                f'`model.head.threshold` must be between 0 and 1, got {threshold}.'
+            )
         self.num_classes = num_classes
         self.final_relu = final_relu
         self.topk = topk
@@ -78,15 +82,14 @@ class CAMHead(BaseModule):
         for _ in range(num_convs):
             layers += [
                 nn.Conv2d(in_channels, mid_channels, 3, padding=1),
-                nn.ReLU(inplace=True)
+                nn.ReLU(inplace=True),
             ]
             in_channels = mid_channels
         layers.append(nn.Conv2d(in_channels, num_classes, 1))
         if final_relu:
             layers.append(nn.ReLU(inplace=True))
         self.classifier = nn.Sequential(*layers)
-        self.loss_module = STOCK_MODELS.build(
-            loss or dict(type='CrossEntropyLoss'))
+        self.loss_module = STOCK_MODELS.build(loss or dict(type='CrossEntropyLoss'))
         self._register_load_state_dict_pre_hook(self._from_linear)
 
     def _from_linear(self, state_dict: dict, prefix: str, *args) -> None:
@@ -95,8 +98,9 @@ class CAMHead(BaseModule):
         for name in ('weight', 'bias'):
             value = state_dict.pop(prefix + name, None)
             if value is not None:
-                state_dict[f'{conv}.{name}'] = value[..., None, None] \
-                    if value.ndim == 2 else value
+                state_dict[f'{conv}.{name}'] = (
+                    value[..., None, None] if value.ndim == 2 else value
+                )
 
     @staticmethod
     def pool(logit_map: torch.Tensor) -> torch.Tensor:
@@ -107,8 +111,9 @@ class CAMHead(BaseModule):
         """Features of the neck to logits ``(B, C)``."""
         return self.pool(self.classifier(feats[-1]))
 
-    def class_maps(self, feat: torch.Tensor, logit_map: torch.Tensor,
-                   classes: torch.Tensor) -> torch.Tensor:
+    def class_maps(
+        self, feat: torch.Tensor, logit_map: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
         """Maps of the asked classes, before any normalisation.
 
         Args:
@@ -123,8 +128,9 @@ class CAMHead(BaseModule):
         index = classes[..., None, None].expand(-1, -1, *logit_map.shape[2:])
         return logit_map.gather(1, index)
 
-    def select_classes(self, scores: torch.Tensor,
-                       label: Optional[torch.Tensor]) -> torch.Tensor:
+    def select_classes(
+        self, scores: torch.Tensor, label: Optional[torch.Tensor]
+    ) -> torch.Tensor:
         """Chooses the classes whose maps are averaged (paper, Sec. 3.3).
 
         Args:
@@ -144,8 +150,7 @@ class CAMHead(BaseModule):
             classes[:, -1] = torch.where(missing, label, classes[:, -1])
         return classes
 
-    def loss(self, logit_map: torch.Tensor,
-             target: torch.Tensor) -> Tuple[dict, dict]:
+    def loss(self, logit_map: torch.Tensor, target: torch.Tensor) -> Tuple[dict, dict]:
         """Classification loss and the accuracy of the batch.
 
         Args:
@@ -157,5 +162,7 @@ class CAMHead(BaseModule):
             (percent).
         """
         logits = self.pool(logit_map)
-        return (dict(loss_cls=self.loss_module(logits, target)),
-                dict(acc=Accuracy.calculate(logits.argmax(1), target)[0]))
+        return (
+            dict(loss_cls=self.loss_module(logits, target)),
+            dict(acc=Accuracy.calculate(logits.argmax(1), target)[0]),
+        )

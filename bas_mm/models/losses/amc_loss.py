@@ -1,4 +1,5 @@
 """Activation map constraint: the loss of BAS."""
+
 from typing import Callable, Dict, Optional, Tuple
 
 import torch
@@ -32,20 +33,23 @@ class AMCLoss(nn.Module):
             'feature' (F, the paper) or 'image' (paper, Fig. 7).
     """
 
-    def __init__(self,
-                 alpha: float = 0.5,
-                 beta: float = 1.0,
-                 lambda_: float = 1.0,
-                 mask: str = 'feature') -> None:
+    def __init__(
+        self,
+        alpha: float = 0.5,
+        beta: float = 1.0,
+        lambda_: float = 1.0,
+        mask: str = 'feature',
+    ) -> None:
         super().__init__()
-        for name, weight in (('alpha', alpha), ('beta', beta), ('lambda_',
-                                                                lambda_)):
+        for name, weight in (('alpha', alpha), ('beta', beta), ('lambda_', lambda_)):
             if not weight >= 0:
-                raise ValueError(f'`model.head.loss.{name}` must be 0 or '
-                                 f'more, got {weight}.')
+                raise ValueError(
+                    f'`model.head.loss.{name}` must be 0 or more, got {weight}.'
+                )
         if mask not in ('feature', 'image'):
-            raise ValueError("`model.head.loss.mask` must be 'feature' or "
-                             f"'image', got {mask!r}.")
+            raise ValueError(
+                f"`model.head.loss.mask` must be 'feature' or 'image', got {mask!r}."
+            )
         self.alpha = alpha
         self.beta = beta
         self.lambda_ = lambda_
@@ -61,7 +65,7 @@ class AMCLoss(nn.Module):
         logit_map: torch.Tensor,
         target: torch.Tensor,
         fg: Optional[torch.Tensor] = None,
-        background: Optional[Callable[[torch.Tensor], torch.Tensor]] = None
+        background: Optional[Callable[[torch.Tensor], torch.Tensor]] = None,
     ) -> Tuple[Dict[str, torch.Tensor], Dict[str, torch.Tensor]]:
         """Computes the weighted terms.
 
@@ -86,7 +90,8 @@ class AMCLoss(nn.Module):
             loss_cls=F.cross_entropy(logits, target),
             loss_frg=zero,
             loss_ac=zero,
-            loss_bas=zero)
+            loss_bas=zero,
+        )
         stats = dict(acc=Accuracy.calculate(logits.argmax(1), target)[0])
         if fg is None:
             return losses, stats
@@ -106,6 +111,7 @@ class AMCLoss(nn.Module):
             ratio = s_bg / (s + 1e-8)
             losses['loss_bas'] = self.lambda_ * ratio.clamp(max=1).mean()
             alive = (s > 0).float()
-            stats['bg_ratio'] = (ratio.detach() * alive
-                                 ).sum() / alive.sum().clamp(min=1)
+            stats['bg_ratio'] = (ratio.detach() * alive).sum() / alive.sum().clamp(
+                min=1
+            )
         return losses, stats

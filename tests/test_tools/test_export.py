@@ -1,0 +1,115 @@
+"""tools/export_pseudo_labels.py."""
+
+import json
+
+import numpy as np
+import pytest
+
+import bas_mm
+from bas_mm.datasets import CustomLocalization
+
+from ..test_apis.test_coco import decode
+from .inference import call, make
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(make(tmp_path))
+    return tmp_path
+
+
+def export(*argv):
+    call(
+        'export_pseudo_labels.py',
+        'tiny.py',
+        'tiny.pth',
+        '--data-root',
+        'data',
+        '--out',
+        'boxes.json',
+        *argv,
+    )
+    return json.loads(open('boxes.json').read())
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_boxes_and_masks_follow_the_labels(folder, split):
+    data = export('--topk', 1, '--split', split)
+    assert data['info']['map_label'] == 'gt'
+    assert data['info']['checkpoint'] == 'tiny.pth'
+    assert [image['file_name'] for image in data['images']] == [
+        f'{"abc"[i // 2]}/{i}.png' for i in range(6)
+    ]
+    assert [one['category_id'] for one in data['annotations']] == [1, 1, 2, 2, 3, 3]
+    inferencer = bas_mm.WSOLInferencer('tiny.pth', show_progress=False)
+    for i, one in enumerate(data['annotations']):
+        (result,) = inferencer(
+            f'data/{"abc"[i // 2]}/{i}.png', classes=i // 2, return_mask=True
+        )
+        x, y, w, h = one['bbox']
+        assert [x, y, x + w, y + h] == pytest.approx(result['bbox'].tolist(), abs=0.01)
+        assert one['score'] == pytest.approx(float(result['scores'][i // 2]), abs=1e-5)
+        assert (decode(one['segmentation']) == result['mask']).all()
+        assert one['area'] == result['mask'].sum()
+
+
+def test_without_labels_the_model_says(folder):
+    data = export('--use-labels', 'never')
+    assert data['info']['map_label'] == 'pred'
+    results = bas_mm.WSOLInferencer('tiny.pth', show_progress=False)('data')
+    assert [one['category_id'] for one in data['annotations']] == [
+        result['pred_label'] + 1 for result in results
+    ]
+
+
+def test_an_object_for_each_component(folder):
+    data = export('--multi', '--threshold', 0.5)
+    assert len(data['annotations']) > 6
+    for one in data['annotations']:
+        ys, xs = np.nonzero(decode(one['segmentation']))
+        x, y, w, h = one['bbox']
+        assert (
+            np.abs(
+                np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+                - [x, y, x + w, y + h]
+            ).max()
+            <= 1
+        )
+
+
+def test_the_data_set_reads_its_own_export(folder):
+    """The boxes come back through the reader of COCO json."""
+    data = export()
+    dataset = CustomLocalization('data', box_file='../boxes.json', pipeline=[])
+    for i, one in enumerate(data['annotations']):
+        x, y, w, h = one['bbox']
+        assert dataset.get_data_info(i)['gt_bboxes'][0] == pytest.approx(
+            [x, y, x + w, y + h], abs=1e-3
+        )
+
+
+def test_pycocotools_loads_it(folder):
+    coco = pytest.importorskip('pycocotools.coco').COCO
+    data = export()
+    loaded = coco('boxes.json')
+    for one in data['annotations']:
+        mask = loaded.annToMask(loaded.anns[one['id']])
+        assert (mask == decode(one['segmentation'])).all()
+
+
+def test_wrong_counts_and_bad_pictures(folder):
+    (folder / 'data' / 'd').mkdir()
+    (folder / 'data' / 'd' / 'x.png').write_bytes(
+        (folder / 'data' / 'a' / '0.png').read_bytes()
+    )
+    with pytest.raises(SystemExit, match='4 classes and the model 3'):
+        export()
+    (folder / 'data' / 'd' / 'x.png').rename(folder / 'data' / 'a' / '0.png')
+    (folder / 'data' / 'd').rmdir()
+    (folder / 'data' / 'b' / '2.png').write_bytes(b'')
+    with pytest.raises(SystemExit, match='2.png'):
+        export('--batch-size', 1)
+    assert len(json.loads(open('boxes.json').read())['images']) == 2
+    data = export('--on-error', 'skip')
+    assert [one['category_id'] for one in data['annotations']] == [1, 1, 2, 3, 3]
+    assert data['info']['skipped'][0]['file_name'] == '2.png'
