@@ -42,12 +42,15 @@ class WSOLMonitorHook(Hook):
 
     Args:
         interval (int): Steps between two figures in the log. Defaults to 10.
+        grace (int): Steps from the start in which a loss at ln C is no cause
+            for alarm. Defaults to 50.
         area (tuple[float]): Bounds of a sound mean foreground area. Defaults
             to (0.01, 0.95).
     """
 
-    def __init__(self, interval: int = 10, area=(0.01, 0.95)) -> None:
+    def __init__(self, interval: int = 10, grace: int = 50, area=(0.01, 0.95)) -> None:
         self.interval = interval
+        self.grace = grace
         self.area = area
         self._warned = set()
         self._sums: Dict[str, torch.Tensor] = {}
@@ -107,9 +110,11 @@ class WSOLMonitorHook(Hook):
         chance = math.log(self._model(runner).head.num_classes)
         area = means.get('fg_area')
         dead = means['peak_logit'] == 0
+        # every training starts at ln C: not before the rate has warmed up
+        stuck = runner.iter + 1 >= self.grace and means['off_chance'] < 0.01 * chance
         for name, found in (
             ('dead', dead),
-            ('chance', not dead and means['off_chance'] < 0.01 * chance),
+            ('chance', stuck and not dead),
             ('vanished', area is not None and area < self.area[0]),
             ('saturated', area is not None and area > self.area[1]),
         ):

@@ -70,7 +70,7 @@ def test_monitor_is_silent_without_collapse_or_without_figures(caplog):
 def test_monitor_warns_once_of_collapse_after_an_epoch(caplog, stats, message):
     import re
 
-    runner, hook = Runner(), WSOLMonitorHook()
+    runner, hook = Runner(), WSOLMonitorHook(grace=0)
     run(hook, runner, 3, **{**SOUND, **stats})
     assert not caplog.records
     run(hook, runner, 9, **{**SOUND, **stats})
@@ -79,9 +79,17 @@ def test_monitor_warns_once_of_collapse_after_an_epoch(caplog, stats, message):
     assert 'epoch 1' in caplog.records[0].getMessage()
 
 
+def test_monitor_gives_a_start_at_chance_some_grace(caplog):
+    runner, hook = Runner(), WSOLMonitorHook(grace=10)
+    run(hook, runner, 8, **{**SOUND, 'loss_cls': math.log(5)})
+    assert not caplog.records
+    run(hook, runner, 4, **{**SOUND, 'loss_cls': math.log(5)})
+    assert 'epoch 1: `loss_cls` stayed' in caplog.text
+
+
 def test_monitor_takes_a_slow_start_for_no_collapse(caplog):
     """The mean is ln C, but the steps are not."""
-    runner, hook = Runner(), WSOLMonitorHook()
+    runner, hook = Runner(), WSOLMonitorHook(grace=0)
     for i in range(4):
         run(hook, runner, 1, **{**SOUND, 'loss_cls': math.log(5) + 0.1 * (-1) ** i})
     assert not caplog.records
