@@ -6,12 +6,12 @@ import sys
 
 import bas_mm
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
 from bas_mm.apis import CocoFile, leaf_dataset
-from bas_mm.utils.cli import set_data_root
+from bas_mm.utils.cli import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -81,10 +81,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Export; what was found before an error is written."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.data_root is not None:
-        set_data_root(cfg, args.data_root)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.data_root, args.cfg_options)
     inferencer = bas_mm.WSOLInferencer(
         cfg, args.checkpoint, args.device, view=args.view
     )
