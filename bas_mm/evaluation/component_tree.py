@@ -1,11 +1,12 @@
 """All components of a map at all its thresholds, in one pass.
 
 The components of the masks ``level >= l`` nest as ``l`` falls: they grow and
-merge, nothing else. Every pixel is led uphill to the summit that it belongs
-to (pointer jumping), the summits merge at the highest passes between them
-(a union-find over the passes, by falling height), and what is wanted of a
-component (its box, its area) is a minimum or a sum over its pixels, taken down
-the levels. The work grows with the number of summits, not of thresholds.
+merge, nothing else. Each row is cut into hills, which rise to a peak and fall
+again; every hill is led uphill to the summit that it belongs to (pointer
+jumping), the summits merge at the highest passes between them (a union-find
+over the passes, by falling height), and what is wanted of a component (its
+box, its area) is a minimum or a sum over its pixels, taken down the levels.
+The work grows with the number of hills and summits, not of thresholds.
 
 What OpenCV's contours are, in these terms (proved against
 ``cv2.findContours(mask, RETR_TREE, ...)`` by the tests):
@@ -24,19 +25,14 @@ What OpenCV's contours are, in these terms (proved against
   comes last in raster order.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-
-_KERNELS = {
-    4: cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)),
-    8: np.ones((3, 3), np.uint8),
-}
 
 
 class Components(NamedTuple):
-    """Components (or contours) at many levels, by rising level.
+    """Components (or contours) at many levels, in any order.
 
     Attributes:
         level: Shape ``(n,)``, int; the component is one of the mask
@@ -51,97 +47,68 @@ class Components(NamedTuple):
 _NOTHING = Components(np.zeros(0, np.int64), np.zeros((0, 4), np.int16))
 
 
-class _Forest:
-    """Summits of a map and the passes at which they merge.
+def _rows(merges: list[tuple[int, int, int]]) -> np.ndarray:
+    return np.array(merges, np.int64).reshape(-1, 3).T
+
+
+class _Tree:
+    """Summits and the passes at which they merge.
 
     Args:
-        levels: Shape ``(h, w)``, non-negative int. Level 0 is in no mask.
-        summit: Shape ``(h, w)``, int32, the summit of every pixel: one that
-            it shares a component with at its own level.
-        peak: Shape ``(k,)``, int64, the levels of the summits, 0 for a
-            summit that stands for nothing.
-        connectivity: 4 or 8.
-        frame: The summit that stands for what lies around the image: no
-            component that it belongs to is given.
+        peak: Shape ``(k,)``, int, the levels of the summits, 1 and up.
+        passes: Rows ``(height, one, other)`` by falling height, ``(3, n)``.
+        frame: The summit that stands for what lies around the image, if any:
+            no component that it belongs to is given.
     """
 
     def __init__(
-        self,
-        levels: np.ndarray,
-        summit: np.ndarray,
-        peak: np.ndarray,
-        connectivity: int,
-        frame: int | None = None,
+        self, peak: np.ndarray, passes: np.ndarray, frame: int | None = None
     ) -> None:
-        self.levels, self.summit, self.peak = levels, summit, peak
-        self.connectivity, self.frame = connectivity, frame
-        self.num_levels = int(peak.max())
-        self.merges = self._merge()
-        death = np.zeros_like(peak)
-        for height, _, loser in self.merges:
-            death[loser] = height
-        if frame is not None:
-            death[frame] = self.num_levels
-        rows = np.arange(self.num_levels + 1)[:, None]
-        #: Level and summit of every component, by rising level.
-        self.alive = np.nonzero((rows > death) & (rows <= peak))
-
-    def _passes(self) -> np.ndarray:
-        """Highest pass between any two summits, ``(3, n)``, by height."""
-        w = self.levels.shape[1]
-        summit, level = self.summit.ravel(), self.levels.ravel()
-        num, span = len(self.peak), self.num_levels + 1
-        codes = []
-        for dy, dx in [(0, 1), (1, 0), (1, 1), (1, -1)][: self.connectivity // 2]:
-            shift = dy * w + dx
-            if shift <= 0 or shift >= level.size:  # one pixel wide or high
-                continue
-            one = np.flatnonzero(summit[shift:] != summit[:-shift])
-            if dx:  # not around the edge
-                x = one % w
-                one = one[x < w - 1] if dx > 0 else one[x > 0]
-            two = one + shift
-            height = np.minimum(level[one], level[two])
-            one, two = summit[one], summit[two]
-            codes.append(
-                (np.minimum(one, two).astype(np.int64) * num + np.maximum(one, two))
-                * span
-                + height
-            )
-        code = np.sort(np.concatenate([np.zeros(0, np.int64), *codes]))
-        pair, height = np.divmod(code, span)
-        last = np.flatnonzero((np.diff(pair, append=-1) != 0) & (height > 0))
-        last = last[np.argsort(-height[last], kind='stable')]
-        return np.stack([height[last], *np.divmod(pair[last], num)])
-
-    def _merge(self) -> list[tuple[int, int, int]]:
-        """Merge summits at their passes: (height, winner, loser)."""
-        num = len(self.peak)
-        if num < 2:
-            return []
-        merges = []
-        parent = list(range(num))
-        for height, a, b in zip(*self._passes().tolist()):
-            while parent[a] != a:
-                parent[a] = a = parent[parent[a]]
-            while parent[b] != b:
-                parent[b] = b = parent[parent[b]]
+        self.peak, self.frame = peak, frame
+        self.merges = []
+        root = list(range(len(peak)))
+        for height, a, b in zip(*passes.tolist()):
+            while root[a] != a:
+                root[a] = a = root[root[a]]
+            while root[b] != b:
+                root[b] = b = root[root[b]]
             if a == b:
                 continue
-            if b == self.frame:
+            if b == frame:
                 a, b = b, a
-            parent[b] = a
-            merges.append((height, a, b))
-            if len(merges) == num - 1:
+            root[b] = a
+            self.merges.append((height, a, b))
+            if len(self.merges) == len(root) - 1:
                 break
-        return merges
+        #: Level at which a summit's component goes over into its parent's.
+        self.death, self.parent = np.zeros((2, len(peak)), np.int64)
+        height, winner, loser = _rows(self.merges)
+        self.death[loser], self.parent[loser] = height, winner
+        if frame is not None:
+            self.death[frame] = peak[frame]
+        count = peak - self.death
+        #: Summit and level of every component.
+        self.summit = np.repeat(np.arange(len(peak)), count)
+        self._before = count.cumsum() - count - self.death - 1
+        self.level = np.arange(len(self.summit)) - self._before[self.summit]
 
-    def _gather(self, table: np.ndarray, ufunc: np.ufunc) -> np.ndarray:
-        """Take values of pixels down to the components of ``alive``.
+    def index(self, summit: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Where a component stands, given the summit that stands for it."""
+        return self._before[summit] + level
+
+    def at(self, summit: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Summit that stands for the component of a summit at a level."""
+        while len(up := np.flatnonzero(self.death[summit] >= level)):
+            summit = summit.copy()
+            summit[up] = self.parent[summit[up]]
+        return summit
+
+    def gather(self, table: np.ndarray, ufunc: np.ufunc) -> np.ndarray:
+        """Take values of pixels down to the components.
 
         Args:
-            table: Shape ``(summits, num_levels + 1, k)``, contiguous: what
-                the pixels of exactly this summit and level give.
+            table: Shape ``(summits, levels, k)``, contiguous, overwritten:
+                what the pixels of exactly this summit and level give.
             ufunc: ``np.minimum`` or ``np.add``.
 
         Returns:
@@ -155,222 +122,258 @@ class _Forest:
                 end = (height + 1) * k
                 into = flat[a, :end]
                 ufunc(into, flat[b, :end], out=into)
-        level, summit = self.alive
-        return table[summit, level]
+        return table[self.summit, self.level]
 
-    def _table(self, fill: int, dtype, k: int) -> np.ndarray:
-        return np.full((len(self.peak), self.num_levels + 1, k), fill, dtype)
 
-    def _ends(self, axis: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels that have none of their component beside them.
+class _Hills:
+    """A map cut into hills, and the tree of their summits.
 
-        A pixel is no end if one on that side, a step away, is in its
-        component at its own level; a component's outermost pixels are always
-        among the ends.
+    Args:
+        levels: Shape ``(h, w)``, uint8 or uint16. Level 0 is in no mask.
+        order: Shape ``(h, w)``, rises wherever the levels do.
+        connectivity: 4 or 8.
+        framed: Whether the edge of the image is open: its pixels belong to
+            what lies around the image.
+    """
 
-        Args:
-            axis: 0 for above and below, 1 for left and right.
-            step: -1 for above or left, 1 for below or right.
+    def __init__(
+        self, levels: np.ndarray, order: np.ndarray, connectivity: int, framed: bool
+    ) -> None:
+        self.shape = levels.shape
+        self.levels, self.order = levels.ravel(), order.ravel()
+        self.span = int(levels.max()) + 1
+        w = levels.shape[1]
+        rise = self.order[1:] > self.order[:-1]
+        start = np.ones(levels.size, bool)
+        start[1:2] = rise[:1]
+        np.greater(rise[1:], rise[:-1], out=start[2:])  # a rise after none
+        start[::w] = True
+        #: First pixels of the hills, in raster order; their pixels follow.
+        self.start = np.flatnonzero(start)
+        self.length = np.diff(self.start, append=levels.size)
+        #: Levels of the hills' peaks.
+        self.top = np.maximum.reduceat(self.levels, self.start)
+        one, two, height = self._borders(levels, start, connectivity, framed)
+        used = np.flatnonzero(height)
+        one, two, height = one[used], two[used], height[used]
 
-        Returns:
-            The pixels, in raster order, and their cells of a flat table.
-        """
-        level = self.levels
-        back, front = np.s_[:-1], np.s_[1:]
-        if axis == 0:
-            here, beside = (front, back) if step < 0 else (back, front)
-            back, front = np.s_[:, :-1], np.s_[:, 1:]
-        else:
-            here, beside = np.s_[:, 1:], np.s_[:, :-1]
-            if step > 0:
-                here, beside = beside, here
-        side = level[beside]
-        reach = side.copy()
-        # One step across, then to the side: with 4 neighbours over both.
-        around = side if self.connectivity == 8 else np.minimum(side, level[here])
-        np.maximum(reach[front], around[back], out=reach[front])
-        np.maximum(reach[back], around[front], out=reach[back])
-        ends = level > 0
-        ends[here] &= reach < level[here]
-        pixel = np.flatnonzero(ends)
-        code = self.summit.ravel()[pixel] * np.int64(self.num_levels + 1)
-        code += level.ravel()[pixel]
-        return pixel, code
+        # A hill with a pass as high as its peak belongs to a higher one.
+        num = len(self.start) + framed
+        rank = self.top * np.int64(num) + np.arange(len(self.top))
+        if framed:
+            rank = np.append(rank, np.iinfo(np.int64).max)
+        lower = rank[one] < rank[two]
+        one, two = np.where(lower, one, two), np.where(lower, two, one)
+        climb = height == self.top[one]
+        up = np.arange(num)
+        up[one[climb]] = two[climb]
+        while not np.array_equal(further := up[up], up):
+            up = further
+        summits = up == np.arange(num)
+        summits[: len(self.top)] &= self.top > 0
+        summits = np.flatnonzero(summits)
+        index = np.zeros(num, np.int32)  # 0 for a hill of level 0, as good as any
+        index[summits] = np.arange(len(summits))
+        root = index[up]
+        #: Summit of every hill, and of every pixel.
+        self.hill_summit = root[: len(self.top)]
+        self.summit = np.repeat(self.hill_summit, self.length)
+        frame = len(summits) - 1 if framed else None
+        peak = np.append(self.top, self.span - 1)[summits].astype(np.int64)
+        one, two = root[one], root[two]
+        apart = np.flatnonzero(one != two)
+        passes = _highest(one[apart], two[apart], height[apart])
+        self.tree = _Tree(peak, passes, frame)
+
+    def _borders(
+        self, levels: np.ndarray, start: np.ndarray, connectivity: int, framed: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Neighbouring hills and the highest pass of each border."""
+        flat, num = self.levels, len(self.start)
+        h, w = levels.shape
+        left = np.flatnonzero(self.start % w) - 1
+        at = self.start[left + 1]
+        borders = [(left, left + 1, np.minimum(flat[at - 1], flat[at]))]
+        row = np.flatnonzero(self.start % w == 0)  # first hill of each row
+        if h > 1:
+            at = np.flatnonzero(start[:-w] | start[w:])
+            one = start[at].cumsum() - 1
+            two = start[at + w].cumsum() + row[1] - 1
+            height = np.maximum.reduceat(np.minimum(flat[:-w], flat[w:]), at)
+            borders.append((one, two, height))
+        if connectivity == 8 and h > 1 and w > 1:
+            # A diagonal counts where it is higher than the two other pixels.
+            a, b = levels[:-1, :-1], levels[1:, 1:]
+            c, d = levels[:-1, 1:], levels[1:, :-1]
+            for a, b, c, d, shift in ((a, b, c, d, 0), (c, d, a, b, 1)):
+                at = np.flatnonzero(np.minimum(a, b) > np.maximum(c, d))
+                one = at + at // (w - 1) + shift
+                two = one + w + 1 - 2 * shift
+                height = np.minimum(flat[one], flat[two])
+                one, two = (
+                    np.searchsorted(self.start, at, 'right') - 1 for at in (one, two)
+                )
+                borders.append((one, two, height))
+        if framed:
+            hills = np.arange(num)
+            for hill, height in (
+                (row, flat[::w]),
+                (np.append(row[1:], num) - 1, flat[w - 1 :: w]),
+                (hills[: row[1] if h > 1 else num], self.top),
+                (hills[row[-1] :], self.top[row[-1] :]),
+            ):
+                borders.append((hill, np.full(len(hill), num), height[: len(hill)]))
+        return tuple(np.concatenate(x) for x in zip(*borders))
+
+    def _table(self, fill: int, dtype: type, k: int) -> np.ndarray:
+        return np.full((len(self.tree.peak), self.span, k), fill, dtype)
 
     def boxes(self) -> np.ndarray:
-        """Boxes of the components, ``(n, 4)`` int."""
-        h, w = self.levels.shape
-        dtype = np.int16 if max(h, w) < 2**15 else np.int32
-        table = self._table(max(h, w), dtype, 4)
+        """Boxes of the components, ``(n, 4)`` int.
+
+        A component's outermost rows hold a peak of a row, its outermost
+        columns one of a column.
+        """
+        h, w = self.shape
+        table = self._table(max(h, w), np.int16 if max(h, w) < 2**15 else np.int32, 4)
         flat = table.reshape(-1)
-        row = np.repeat(np.arange(h, dtype=dtype), w)
-        column = np.tile(np.arange(w, dtype=dtype), h)
-        for i, (axis, step) in enumerate([(1, -1), (0, -1), (1, 1), (0, 1)]):
-            pixel, code = self._ends(axis, step)
-            place = (column if axis else row)[pixel]
-            np.minimum.at(flat, 4 * code + i, -place if step > 0 else place)
-        boxes = self._gather(table, np.minimum)
+        peak = np.ones(len(self.order), bool)
+        rise = self.order[w:] > self.order[:-w]
+        peak[w:] = rise
+        np.greater(peak[:-w], rise, out=peak[:-w])
+        pixel = np.flatnonzero(peak)
+        for axis, summit, level, place in (
+            (0, self.summit[pixel], self.levels[pixel], pixel % w),
+            (1, self.hill_summit, self.top, self.start // w),
+        ):
+            cell = (summit * np.int64(self.span) + level) * 4 + axis
+            place = place.astype(table.dtype)
+            np.minimum.at(flat, cell, place)
+            np.minimum.at(flat, cell + 2, -place)
+        boxes = self.tree.gather(table, np.minimum)
         boxes[:, 2:] = 1 - boxes[:, 2:]
         return boxes
 
-    def first(self) -> np.ndarray:
-        """First pixels, in raster order, of the components, ``(n,)``."""
-        table = self._table(self.levels.size, np.int64, 1)
-        pixel, code = self._ends(0, -1)
+    def first(self, tree: _Tree) -> np.ndarray:
+        """First pixels, in raster order, of a tree's components, ``(n,)``."""
+        table = self._table(len(self.levels), np.int64, 1)
+        cell = self.summit * np.int64(self.span) + self.levels
         # Of several pixels that write one cell, the last one stays.
-        table.reshape(-1)[code[::-1]] = pixel[::-1]
-        return self._gather(table, np.minimum)[:, 0]
-
-    def _sum(self, *codes: np.ndarray) -> np.ndarray:
-        """Count pixels, given as ``level * summits + summit``."""
-        num = len(self.peak)
-        count = sum(
-            np.bincount(code.ravel(), minlength=(self.num_levels + 1) * num)
-            for code in codes
-        )
-        table = np.ascontiguousarray(count.reshape(-1, num).T)
-        return self._gather(table[..., None], np.add)[:, 0]
-
-    def _codes(self) -> np.ndarray:
-        return self.levels * np.int64(len(self.peak)) + self.summit
+        table.reshape(-1)[cell[::-1]] = np.arange(len(cell))[::-1]
+        return tree.gather(table, np.minimum)[:, 0]
 
     def pixel_area(self) -> np.ndarray:
         """Numbers of pixels of the components, ``(n,)``."""
-        return self._sum(self._codes())
-
-    def polygon_area(self) -> np.ndarray:
-        """Twice the area of the components' 2x2 squares, ``(n,)``.
-
-        A square gives one half when its third pixel comes in and one half
-        when its fourth does, to the component of these pixels.
-        """
-        code = self._codes()
-        # Codes sort by level first: the two lowest of each square.
-        low = np.minimum(code[:, 1:], code[:, :-1])
-        high = np.maximum(code[:, 1:], code[:, :-1])
-        second = np.minimum(
-            np.maximum(low[1:], low[:-1]), np.minimum(high[1:], high[:-1])
-        )
-        return self._sum(np.minimum(low[1:], low[:-1]), second)
+        cell = self.summit * np.int64(self.span) + self.levels
+        table = np.bincount(cell, minlength=len(self.tree.peak) * self.span)
+        table = table.reshape(-1, self.span, 1)
+        return self.tree.gather(table, np.add)[:, 0]
 
 
-def _order(levels: np.ndarray, hint: np.ndarray | None) -> tuple[np.ndarray, int]:
-    """Distinct keys in the order of the levels, with the index in low bits.
-
-    Whole numbers below 2 ** 53, exact in float64, the widest type that
-    OpenCV's dilate and erode take; the hint is dropped where it has no room.
-    """
-    bits = (levels.size - 1).bit_length()
-    key = levels.astype(np.float64)
-    if hint is not None and int(levels.max()) < 2 ** (53 - 16 - bits):
-        key *= 2**16
-        key += hint
-    key *= 2**bits
-    key += np.arange(levels.size, dtype=np.float64).reshape(levels.shape)
-    return key, (1 << bits) - 1
+def _highest(one: np.ndarray, two: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Highest pass between any two summits, by falling height, ``(3, n)``."""
+    num, span = int(max(one.max(initial=0), two.max(initial=0))) + 1, 2**16
+    pair = np.minimum(one, two).astype(np.int64) * num + np.maximum(one, two)
+    pair, height = np.divmod(np.sort(pair * span + height), span)
+    last = np.flatnonzero(np.diff(pair, append=-1))
+    last = last[np.argsort(-height[last], kind='stable')]
+    return np.stack([height[last], *np.divmod(pair[last], num)])
 
 
-def _climb(key: np.ndarray, mask: int, border: bool = False) -> np.ndarray:
-    """Follow every pixel's highest (or lowest) neighbour to the end.
+def _filled_area(outer: _Hills, holes: _Hills) -> tuple[_Tree, np.ndarray]:
+    """Polygon areas of the components with the holes of every mask filled.
 
-    Args:
-        key: The neighbours' keys, dilated or eroded, ``(h, w)``.
-        mask: Gives the index in a key.
-        border: Send the image's edge to pixel 0.
+    A pixel of a hole is filled up to the level at which its part of the
+    background joins the frame; from there on it counts for the component
+    around the hole, and so do the components within the hole.
+
+    A 2x2 square gives one half when its third pixel comes in and one half
+    when its fourth does, to the component of these pixels.
 
     Returns:
-        Shape ``(h * w,)``, the indices of the last pixels.
+        The tree of the filled components, in which a component that lies in
+        a hole has gone over into the one around it, and twice their areas,
+        ``(n,)``.
     """
-    up = key.astype(np.int64)
-    up &= mask
-    if border:
-        up[[0, -1]] = 0
-        up[:, [0, -1]] = 0
-    up = up.ravel()
-    for _ in range(4):
-        up = up[up]
-    while True:
-        further = up[up]
-        if np.array_equal(further, up):
-            return up
-        up = further
-
-
-def _number(up: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Number the summits: their pixels, and the summit of every pixel."""
-    pixels = np.flatnonzero(up == np.arange(len(up)))
-    pixels = pixels[used.ravel()[pixels]]
-    index = np.zeros(len(up), np.int32)
-    index[pixels] = np.arange(len(pixels), dtype=np.int32)
-    return pixels, index[up].reshape(used.shape)
-
-
-def _foreground(
-    levels: np.ndarray, key: np.ndarray, mask: int
-) -> tuple[_Forest, np.ndarray]:
-    """8-connected components and the pixels of their summits."""
-    up = _climb(cv2.dilate(key, _KERNELS[8]), mask)
-    pixels, summit = _number(up, levels > 0)
-    peak = levels.ravel()[pixels].astype(np.int64)
-    return _Forest(levels, summit, peak, 8), pixels
-
-
-def _background(levels: np.ndarray, key: np.ndarray, mask: int) -> _Forest:
-    """4-connected components of what lies below, on the inverted map.
-
-    ``levels < l`` is ``inverse >= top + 1 - l``. The edge of the image is
-    open: its pixels belong to the frame, summit 0.
-    """
-    up = _climb(cv2.erode(key, _KERNELS[4]), mask, border=True)
-    top = levels.max()
-    inverse = top - levels
-    used = inverse > 0
-    used[0, 0] = True
-    pixels, summit = _number(up, used)
-    peak = inverse.ravel()[pixels].astype(np.int64)
-    peak[0] = top
-    return _Forest(inverse, summit, peak, 4, frame=0)
-
-
-def _fill_holes(outer: _Forest, summits: np.ndarray, holes: _Forest) -> _Forest:
-    """Components of the map with the holes of every mask filled.
-
-    At a level these are the components that lie in no hole, filled. A pixel
-    is filled up to the level at which its part of the background joins the
-    frame; it then belongs to the component around the hole.
-    """
-    levels = outer.levels
-    num = len(holes.peak)
+    tree, span = outer.tree, outer.span
     # Holes that merge at the pass where they join the frame share what lies
     # around them, so one number stands for all of them.
-    joins = np.zeros(num, np.int64)  # a level of the inverted map
-    group = np.arange(num)
-    joins[holes.frame] = outer.num_levels
-    for height, winner, loser in reversed(holes.merges):
-        if winner == holes.frame:
-            joins[loser] = height
+    fill = [span - 1] * len(holes.tree.peak)
+    fill[holes.tree.frame] = 0
+    group = list(range(len(fill)))
+    for height, winner, loser in reversed(holes.tree.merges):
+        if winner == holes.tree.frame:
+            fill[loser] = span - 1 - height
         else:
-            joins[loser], group[loser] = joins[winner], group[winner]
-    fill = (outer.num_levels - joins).astype(levels.dtype)[holes.summit]
-    filled = np.flatnonzero(fill > levels)
-    if not len(filled):
-        return outer
-    # What is left of the first pixel of a hole is around it.
-    groups = group[holes.summit.ravel()[filled]]
-    around = np.zeros(num, np.int32)
-    around[groups[::-1]] = outer.summit.ravel()[filled[::-1] - 1]
-    summit = outer.summit.copy()
-    summit.ravel()[filled] = around[groups]
-    fill = np.maximum(fill, levels)
-    # A summit within a hole hands its pixels on.
-    alone = fill.ravel()[summits] == outer.peak
-    if not alone.all():
-        heir = np.where(alone, np.arange(len(summits)), summit.ravel()[summits])
-        summit = heir.astype(np.int32)[summit]
-    return _Forest(fill, summit, outer.peak * alone, 8)
+            fill[loser], group[loser] = fill[winner], group[winner]
+    fill = np.array(fill)[holes.hill_summit]
+    group = np.array(group)[holes.hill_summit]
+    num = len(tree.peak)
+    code = outer.levels.astype(np.uint16 if span * num <= 2**16 else np.int64)
+    code *= num
+    code += outer.summit.astype(code.dtype)
+
+    below = np.flatnonzero(fill > span - 1 - holes.top)
+    length = holes.length[below]
+    hill = np.repeat(below, length)
+    pixel = np.arange(len(hill))
+    pixel += np.repeat(holes.start[below] - (length.cumsum() - length), length)
+    filled = np.flatnonzero(outer.levels[pixel] < fill[hill])
+    if len(filled):
+        hill, pixel = hill[filled], pixel[filled]
+        fill, group = fill[hill], group[hill]
+        first = np.flatnonzero(np.diff(pixel, prepend=-1) != 1)
+        last = np.append(first[1:], len(pixel)) - 1
+        # What is left of the first pixel of a hole is around it.
+        around = np.zeros(len(holes.tree.peak), np.int64)
+        around[group[first][::-1]] = outer.summit[pixel[first[::-1]] - 1]
+        code[pixel] = fill * num + around[group]
+        # What is right of a filled run is around the hole or lies in it.
+        one, two = around[group[last]], outer.summit[pixel[last] + 1]
+        height = fill[last]
+        within = np.flatnonzero(tree.at(one, height) != tree.at(two, height))
+        passes = [_rows(tree.merges), np.stack([height, one, two])[:, within]]
+        # Other summits come up only where it is filled.
+        summit, height = outer.summit[pixel], outer.levels[pixel]
+        drowned = np.flatnonzero(height == tree.peak[summit])
+        one = around[group[drowned]]
+        passes.append(np.stack([height[drowned], one, summit[drowned]]))
+        passes = np.concatenate(passes, 1)
+        if passes.shape[1] > len(tree.merges):
+            tree = _Tree(tree.peak, passes[:, np.argsort(-passes[0], kind='stable')])
+
+    # Codes sort by level first: the two lowest of each square.
+    code = code.reshape(outer.shape)
+    low = np.minimum(code[:, 1:], code[:, :-1])
+    high = np.maximum(code[:, 1:], code[:, :-1])
+    second = np.minimum(np.maximum(low[1:], low[:-1]), np.minimum(high[1:], high[:-1]))
+    count = np.bincount(second.ravel(), minlength=span * num)
+    count += np.bincount(np.minimum(low[1:], low[:-1]).ravel(), minlength=span * num)
+    table = np.ascontiguousarray(count.reshape(span, num).T)[..., None]
+    return tree, tree.gather(table, np.add)[:, 0]
 
 
-def _check(levels: np.ndarray) -> np.ndarray:
+def _best(
+    tree: _Tree, score: np.ndarray, tie: Callable[[], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best component of every level: the levels, from 1 up, and summits.
+
+    Args:
+        tree: The components.
+        score: Shape ``(n,)``, the highest is best.
+        tie: Called if need be: of equal ones the highest, ``(n,)``.
+    """
+    best = np.zeros(int(tree.peak.max()) + 1, score.dtype)
+    np.maximum.at(best, tree.level, score)
+    found = np.flatnonzero(score == best[tree.level])
+    if len(found) >= len(best):
+        found = found[np.argsort(tie()[found])]
+    best = np.zeros(len(best), np.int64)
+    best[tree.level[found]] = tree.summit[found]  # the last one stays
+    return np.arange(1, len(best)), best[1:]
+
+
+def _check(levels: np.ndarray, order: np.ndarray | None) -> tuple[np.ndarray, ...]:
     if (
         levels.ndim != 2
         or levels.dtype.kind not in 'ui'
@@ -382,11 +385,15 @@ def _check(levels: np.ndarray) -> np.ndarray:
             'of whole numbers from 0 to 65535 is needed.'
         )
     small = not levels.size or levels.max() < 256
-    return levels.astype(np.uint8 if small else np.uint16)
+    levels = np.ascontiguousarray(levels, np.uint8 if small else np.uint16)
+    order = levels if order is None else order
+    # A type that can be negated.
+    order = np.ascontiguousarray(order, np.result_type(order, np.float32))
+    return levels, order
 
 
 def largest_components(
-    levels: np.ndarray, hint: np.ndarray | None = None
+    levels: np.ndarray, order: np.ndarray | None = None
 ) -> Components:
     """Largest 8-connected component of ``levels >= l`` for every ``l >= 1``.
 
@@ -394,69 +401,55 @@ def largest_components(
 
     Args:
         levels: Shape ``(h, w)``, whole numbers from 0 to 65535.
-        hint: Order within a level, see :func:`contours`.
+        order: See :func:`contours`.
 
     Returns:
-        One component for each level from 1 to the highest.
+        One component for each level from 1 to the highest, by rising level.
 
     Raises:
         ValueError: If ``levels`` are not such numbers.
     """
-    levels = _check(levels)
+    levels, order = _check(levels, order)
     if not levels.any():
         return _NOTHING
-    forest, _ = _foreground(levels, *_order(levels, hint))
-    level = forest.alive[0]
-    best = np.lexsort((-forest.first(), forest.pixel_area(), level))
-    best = best[np.flatnonzero(np.diff(level[best], append=-1))]
-    return Components(level[best], forest.boxes()[best])
+    hills = _Hills(levels, order, 8, framed=False)
+    tree = hills.tree
+    level, summit = _best(tree, hills.pixel_area(), lambda: -hills.first(tree))
+    return Components(level, hills.boxes()[tree.index(summit, level)])
 
 
 def contours(
-    levels: np.ndarray, hint: np.ndarray | None = None
+    levels: np.ndarray, order: np.ndarray | None = None
 ) -> tuple[Components, Components]:
     """Rectangles of all contours of ``levels >= l`` for every ``l >= 1``.
 
     Args:
         levels: Shape ``(h, w)``, whole numbers from 0 to 65535.
-        hint: Any order of the pixels within a level, ``(h, w)``, whole
-            numbers below ``2 ** 16``, for instance the digits that the
-            rounding to levels cut off. It changes no result, only the time.
+        order: Shape ``(h, w)``, numbers that rise wherever ``levels`` do, for
+            instance the map that was rounded to levels. It changes no
+            result, only the time: pixels of one level need not be cut into
+            many hills.
 
     Returns:
-        All contours, outer and inner; and for each level from 1 to the
-        highest the contour of largest ``cv2.contourArea``, ties as OpenCV
-        lists them.
+        All contours, outer and inner, in any order; and for each level from 1
+        to the highest the contour of largest ``cv2.contourArea``, ties as
+        OpenCV lists them.
 
     Raises:
         ValueError: If ``levels`` are not such numbers.
     """
-    levels = _check(levels)
+    levels, order = _check(levels, order)
     if not levels.any():
         return _NOTHING, _NOTHING
-    key, mask = _order(levels, hint)
-    outer, summits = _foreground(levels, key, mask)
-    holes = _background(levels, key, mask)
-    level, boxes, first = outer.alive[0], outer.boxes(), outer.first()
-    filled = _fill_holes(outer, summits, holes)
-    # By polygon area, ties to the last first pixel, at every level. The
-    # component has this first pixel with and without its holes.
-    size = levels.size
-    score = filled.polygon_area() * size
-    score += first if filled is outer else filled.first()
-    every = np.arange(1, outer.num_levels + 1)
-    start = np.searchsorted(filled.alive[0], every)
-    pixel = np.maximum.reduceat(score, start) % size
-    code = level * size + first
-    order = np.argsort(code)
-    largest = order[np.searchsorted(code, every * size + pixel, sorter=order)]
-    largest = Components(level[largest], boxes[largest])
-    if filled is not outer:
-        # Of background above l: levels < l is inverse >= top + 1 - l.
-        hole_level = outer.num_levels + 1 - holes.alive[0]
-        hole_boxes = holes.boxes() + np.array([-1, -1, 1, 1], boxes.dtype)
-        level = np.concatenate([level, hole_level])
-        boxes = np.concatenate([boxes, hole_boxes])
-        order = np.argsort(level, kind='stable')
-        level, boxes = level[order], boxes[order]
-    return Components(level, boxes), largest
+    outer = _Hills(levels, order, 8, framed=False)
+    # Of background above l: levels < l is inverse >= top + 1 - l.
+    holes = _Hills(levels.max() - levels, -order, 4, framed=True)
+    boxes = outer.boxes()
+    filled, area = _filled_area(outer, holes)
+    level, summit = _best(filled, area, lambda: outer.first(filled))
+    summit = outer.tree.at(summit, level)
+    largest = Components(level, boxes[outer.tree.index(summit, level)])
+    hole_level = outer.span - holes.tree.level
+    hole_boxes = holes.boxes() + np.array([-1, -1, 1, 1], boxes.dtype)
+    level = np.concatenate([outer.tree.level, hole_level])
+    return Components(level, np.concatenate([boxes, hole_boxes])), largest

@@ -495,7 +495,7 @@ def sweep_largest(
             array,
             side='left' if compare == '>' else 'right',
         )
-        found = largest_components(levels, (array * 65535).astype(np.uint16))
+        found = largest_components(levels, array)
         boxes[found.level - 1] = found.boxes
     return boxes
 
@@ -544,12 +544,10 @@ def sweep_contours(
         return nothing, nothing
     # A pixel's level is the number of different masks that it is in.
     cuts, index = np.unique((thresholds * top).astype(int), return_inverse=True)
-    rank = np.searchsorted(cuts, np.arange(top + 1)).astype(np.uint8)
-    # The digits that the levels lack, to order the pixels of a level.
-    hint = (scaled * 257).astype(np.uint16)
-    found, largest = contours(rank[levels], hint)
+    rank = np.searchsorted(cuts, np.arange(256)).astype(np.uint8)
+    found, largest = contours(cv2.LUT(levels, rank), scaled)
     h, w = levels.shape
     limit = np.array([w, h, w - 1, h - 1])
-    start = np.flatnonzero(np.diff(found.level, prepend=0))
-    any_ = np.maximum.reduceat(best(np.minimum(found.boxes, limit)), start)
+    any_ = np.zeros(len(cuts))
+    np.maximum.at(any_, found.level - 1, best(np.minimum(found.boxes, limit)))
     return best(np.minimum(largest.boxes, limit))[index], any_[index]
