@@ -98,7 +98,7 @@ class _Tree:
 
     def at(self, summit: np.ndarray, level: np.ndarray) -> np.ndarray:
         """Summit that stands for the component of a summit at a level."""
-        while len(up := np.flatnonzero(self.death[summit] >= level)):
+        while len(up := (self.death[summit] >= level).nonzero()[0]):
             summit = summit.copy()
             summit[up] = self.parent[summit[up]]
         return summit
@@ -149,41 +149,46 @@ class _Hills:
         np.greater(rise[1:], rise[:-1], out=start[2:])  # a rise after none
         start[::w] = True
         #: First pixels of the hills, in raster order; their pixels follow.
-        self.start = np.flatnonzero(start)
-        self.length = np.diff(self.start, append=levels.size)
+        self.start = start.nonzero()[0]
+        self.length = np.append(self.start[1:], levels.size) - self.start
         #: Levels of the hills' peaks.
         self.top = np.maximum.reduceat(self.levels, self.start)
         one, two, height = self._borders(levels, start, connectivity, framed)
-        used = np.flatnonzero(height)
+        used = height.nonzero()[0]
         one, two, height = one[used], two[used], height[used]
 
-        # A hill with a pass as high as its peak belongs to a higher one.
+        # A hill with a pass as high as its peak belongs to a higher one, and so
+        # on, until summits are left.
         num = len(self.start) + framed
         rank = self.top * np.int64(num) + np.arange(len(self.top))
         if framed:
             rank = np.append(rank, np.iinfo(np.int64).max)
-        lower = rank[one] < rank[two]
-        one, two = np.where(lower, one, two), np.where(lower, two, one)
-        climb = height == self.top[one]
-        up = np.arange(num)
-        up[one[climb]] = two[climb]
-        while not np.array_equal(further := up[up], up):
-            up = further
-        summits = up == np.arange(num)
+        root = np.arange(num)
+        while True:
+            lower = rank[one] < rank[two]
+            one, two = np.where(lower, one, two), np.where(lower, two, one)
+            climb = (height == self.top[one]).nonzero()[0]
+            if not len(climb):
+                break
+            up = np.arange(num)
+            up[one[climb]] = two[climb]
+            while ((further := up[up]) != up).any():
+                up = further
+            root, one, two = up[root], up[one], up[two]
+            apart = (one != two).nonzero()[0]
+            one, two, height = one[apart], two[apart], height[apart]
+        summits = root == np.arange(num)
         summits[: len(self.top)] &= self.top > 0
-        summits = np.flatnonzero(summits)
+        summits = summits.nonzero()[0]
         index = np.zeros(num, np.int32)  # 0 for a hill of level 0, as good as any
         index[summits] = np.arange(len(summits))
-        root = index[up]
+        root = index[root]
         #: Summit of every hill, and of every pixel.
         self.hill_summit = root[: len(self.top)]
         self.summit = np.repeat(self.hill_summit, self.length)
         frame = len(summits) - 1 if framed else None
         peak = np.append(self.top, self.span - 1)[summits].astype(np.int64)
-        one, two = root[one], root[two]
-        apart = np.flatnonzero(one != two)
-        passes = _highest(one[apart], two[apart], height[apart])
-        self.tree = _Tree(peak, passes, frame)
+        self.tree = _Tree(peak, _highest(index[one], index[two], height), frame)
 
     def _borders(
         self, levels: np.ndarray, start: np.ndarray, connectivity: int, framed: bool
@@ -191,22 +196,23 @@ class _Hills:
         """Neighbouring hills and the highest pass of each border."""
         flat, num = self.levels, len(self.start)
         h, w = levels.shape
-        left = np.flatnonzero(self.start % w) - 1
+        left = (self.start % w).nonzero()[0] - 1
         at = self.start[left + 1]
         borders = [(left, left + 1, np.minimum(flat[at - 1], flat[at]))]
-        row = np.flatnonzero(self.start % w == 0)  # first hill of each row
+        row = (self.start % w == 0).nonzero()[0]  # first hill of each row
         if h > 1:
-            at = np.flatnonzero(start[:-w] | start[w:])
+            at = (start[:-w] | start[w:]).nonzero()[0]
             one = start[at].cumsum() - 1
             two = start[at + w].cumsum() + row[1] - 1
             height = np.maximum.reduceat(np.minimum(flat[:-w], flat[w:]), at)
             borders.append((one, two, height))
         if connectivity == 8 and h > 1 and w > 1:
             # A diagonal counts where it is higher than the two other pixels.
-            a, b = levels[:-1, :-1], levels[1:, 1:]
-            c, d = levels[:-1, 1:], levels[1:, :-1]
-            for a, b, c, d, shift in ((a, b, c, d, 0), (c, d, a, b, 1)):
-                at = np.flatnonzero(np.minimum(a, b) > np.maximum(c, d))
+            down = levels[:-1, :-1], levels[1:, 1:]
+            up = levels[:-1, 1:], levels[1:, :-1]
+            for these, others, shift in ((down, up, 0), (up, down, 1)):
+                higher = np.minimum(*these) > np.maximum(*others)
+                at = higher.ravel().nonzero()[0]
                 one = at + at // (w - 1) + shift
                 two = one + w + 1 - 2 * shift
                 height = np.minimum(flat[one], flat[two])
@@ -241,7 +247,7 @@ class _Hills:
         rise = self.order[w:] > self.order[:-w]
         peak[w:] = rise
         np.greater(peak[:-w], rise, out=peak[:-w])
-        pixel = np.flatnonzero(peak)
+        pixel = peak.nonzero()[0]
         for axis, summit, level, place in (
             (0, self.summit[pixel], self.levels[pixel], pixel % w),
             (1, self.hill_summit, self.top, self.start // w),
@@ -250,16 +256,20 @@ class _Hills:
             place = place.astype(table.dtype)
             np.minimum.at(flat, cell, place)
             np.minimum.at(flat, cell + 2, -place)
-        boxes = self.tree.gather(table, np.minimum)
+        # Columns apart: what follows runs along them.
+        boxes = np.asfortranarray(self.tree.gather(table, np.minimum))
         boxes[:, 2:] = 1 - boxes[:, 2:]
         return boxes
 
-    def first(self, tree: _Tree) -> np.ndarray:
-        """First pixels, in raster order, of a tree's components, ``(n,)``."""
+    def first(self, tree: _Tree, lowest: int = 1) -> np.ndarray:
+        """First pixels, in raster order, of a tree's components, ``(n,)``.
+
+        Only of those at the lowest level asked for and above.
+        """
         table = self._table(len(self.levels), np.int64, 1)
-        cell = self.summit * np.int64(self.span) + self.levels
-        # Of several pixels that write one cell, the last one stays.
-        table.reshape(-1)[cell[::-1]] = np.arange(len(cell))[::-1]
+        pixel = (self.levels >= lowest).nonzero()[0][::-1]
+        cell = self.summit[pixel] * np.int64(self.span) + self.levels[pixel]
+        table.reshape(-1)[cell] = pixel  # of several the last one stays
         return tree.gather(table, np.minimum)[:, 0]
 
     def pixel_area(self) -> np.ndarray:
@@ -270,14 +280,19 @@ class _Hills:
         return self.tree.gather(table, np.add)[:, 0]
 
 
+def _ends(values: np.ndarray) -> np.ndarray:
+    """Last index of each run of equal values, in order."""
+    return np.append(values[1:] != values[:-1], True)[: len(values)].nonzero()[0]
+
+
 def _highest(one: np.ndarray, two: np.ndarray, height: np.ndarray) -> np.ndarray:
     """Highest pass between any two summits, by falling height, ``(3, n)``."""
-    num, span = int(max(one.max(initial=0), two.max(initial=0))) + 1, 2**16
+    num = int(max(one.max(initial=0), two.max(initial=0))) + 1
     pair = np.minimum(one, two).astype(np.int64) * num + np.maximum(one, two)
-    pair, height = np.divmod(np.sort(pair * span + height), span)
-    last = np.flatnonzero(np.diff(pair, append=-1))
-    last = last[np.argsort(-height[last], kind='stable')]
-    return np.stack([height[last], *np.divmod(pair[last], num)])
+    code = np.sort((pair << 16) + height)
+    code = code[_ends(code >> 16)]
+    code = code[np.argsort(-(code & 0xFFFF), kind='stable')]
+    return np.stack([code & 0xFFFF, *np.divmod(code >> 16, num)])
 
 
 def _filled_area(outer: _Hills, holes: _Hills) -> tuple[_Tree, np.ndarray]:
@@ -313,64 +328,69 @@ def _filled_area(outer: _Hills, holes: _Hills) -> tuple[_Tree, np.ndarray]:
     code *= num
     code += outer.summit.astype(code.dtype)
 
-    below = np.flatnonzero(fill > span - 1 - holes.top)
+    below = (fill > span - 1 - holes.top).nonzero()[0]
     length = holes.length[below]
     hill = np.repeat(below, length)
     pixel = np.arange(len(hill))
     pixel += np.repeat(holes.start[below] - (length.cumsum() - length), length)
-    filled = np.flatnonzero(outer.levels[pixel] < fill[hill])
+    filled = (outer.levels[pixel] < fill[hill]).nonzero()[0]
     if len(filled):
         hill, pixel = hill[filled], pixel[filled]
         fill, group = fill[hill], group[hill]
-        first = np.flatnonzero(np.diff(pixel, prepend=-1) != 1)
+        first = np.append(True, pixel[1:] != pixel[:-1] + 1).nonzero()[0]
         last = np.append(first[1:], len(pixel)) - 1
         # What is left of the first pixel of a hole is around it.
         around = np.zeros(len(holes.tree.peak), np.int64)
         around[group[first][::-1]] = outer.summit[pixel[first[::-1]] - 1]
         code[pixel] = fill * num + around[group]
-        # What is right of a filled run is around the hole or lies in it.
-        one, two = around[group[last]], outer.summit[pixel[last] + 1]
-        height = fill[last]
-        within = np.flatnonzero(tree.at(one, height) != tree.at(two, height))
-        passes = [_rows(tree.merges), np.stack([height, one, two])[:, within]]
-        # Other summits come up only where it is filled.
-        summit, height = outer.summit[pixel], outer.levels[pixel]
-        drowned = np.flatnonzero(height == tree.peak[summit])
-        one = around[group[drowned]]
-        passes.append(np.stack([height[drowned], one, summit[drowned]]))
-        passes = np.concatenate(passes, 1)
-        if passes.shape[1] > len(tree.merges):
+        # What is right of a filled run is around the hole or lies in it. Other
+        # summits come up only where it is filled.
+        inside, at = outer.summit[pixel], outer.levels[pixel]
+        drowned = (at == tree.peak[inside]).nonzero()[0]
+        one = around[group[np.append(last, drowned)]]
+        two = np.append(outer.summit[pixel[last] + 1], inside[drowned])
+        height = np.append(fill[last], at[drowned])
+        apart = np.sort(((height * num + one) * num + two)[one != two])
+        if len(apart):
+            height, pair = np.divmod(apart[_ends(apart)], num * num)
+            passes = np.stack([height, *np.divmod(pair, num)])
+            passes = np.concatenate([_rows(tree.merges), passes], 1)
             tree = _Tree(tree.peak, passes[:, np.argsort(-passes[0], kind='stable')])
 
     # Codes sort by level first: the two lowest of each square.
-    code = code.reshape(outer.shape)
-    low = np.minimum(code[:, 1:], code[:, :-1])
-    high = np.maximum(code[:, 1:], code[:, :-1])
-    second = np.minimum(np.maximum(low[1:], low[:-1]), np.minimum(high[1:], high[:-1]))
-    count = np.bincount(second.ravel(), minlength=span * num)
-    count += np.bincount(np.minimum(low[1:], low[:-1]).ravel(), minlength=span * num)
+    w = outer.shape[1]
+    low, high = np.minimum(code[1:], code[:-1]), np.maximum(code[1:], code[:-1])
+    first = np.minimum(low[w:], low[:-w])
+    second = np.minimum(np.maximum(low[w:], low[:-w]), np.minimum(high[w:], high[:-w]))
+    first[w - 1 :: w] = second[w - 1 :: w] = 0  # around the edge
+    count = np.bincount(first, minlength=span * num)
+    count += np.bincount(second, minlength=span * num)
     table = np.ascontiguousarray(count.reshape(span, num).T)[..., None]
     return tree, tree.gather(table, np.add)[:, 0]
 
 
 def _best(
-    tree: _Tree, score: np.ndarray, tie: Callable[[], np.ndarray]
+    tree: _Tree, score: np.ndarray, tie: Callable[[int], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best component of every level: the levels, from 1 up, and summits.
 
     Args:
         tree: The components.
         score: Shape ``(n,)``, the highest is best.
-        tie: Called if need be: of equal ones the highest, ``(n,)``.
+        tie: Called if need be, with the lowest level that asks for it: of
+            equal ones the highest, ``(n,)``.
     """
     best = np.zeros(int(tree.peak.max()) + 1, score.dtype)
     np.maximum.at(best, tree.level, score)
-    found = np.flatnonzero(score == best[tree.level])
+    found = (score == best[tree.level]).nonzero()[0]
+    level = tree.level[found]
     if len(found) >= len(best):
-        found = found[np.argsort(tie()[found])]
-    best = np.zeros(len(best), np.int64)
-    best[tree.level[found]] = tree.summit[found]  # the last one stays
-    return np.arange(1, len(best)), best[1:]
+        lowest = (np.bincount(level) > 1).argmax()
+        order = np.argsort(tie(int(lowest))[found])
+        found, level = found[order], level[order]
+    summit = np.zeros(len(best), np.int64)
+    summit[level] = tree.summit[found]  # of several the last one stays
+    return np.arange(1, len(best)), summit[1:]
 
 
 def _check(levels: np.ndarray, order: np.ndarray | None) -> tuple[np.ndarray, ...]:
@@ -414,13 +434,13 @@ def largest_components(
         return _NOTHING
     hills = _Hills(levels, order, 8, framed=False)
     tree = hills.tree
-    level, summit = _best(tree, hills.pixel_area(), lambda: -hills.first(tree))
+    level, summit = _best(tree, hills.pixel_area(), lambda low: -hills.first(tree, low))
     return Components(level, hills.boxes()[tree.index(summit, level)])
 
 
 def contours(
     levels: np.ndarray, order: np.ndarray | None = None
-) -> tuple[Components, Components]:
+) -> tuple[Components, np.ndarray]:
     """Rectangles of all contours of ``levels >= l`` for every ``l >= 1``.
 
     Args:
@@ -431,25 +451,23 @@ def contours(
             many hills.
 
     Returns:
-        All contours, outer and inner, in any order; and for each level from 1
-        to the highest the contour of largest ``cv2.contourArea``, ties as
-        OpenCV lists them.
+        All contours, outer and inner, in any order; and which of them is, for
+        each level from 1 to the highest, the one of largest
+        ``cv2.contourArea``, ties as OpenCV lists them.
 
     Raises:
         ValueError: If ``levels`` are not such numbers.
     """
     levels, order = _check(levels, order)
     if not levels.any():
-        return _NOTHING, _NOTHING
+        return _NOTHING, np.zeros(0, np.int64)
     outer = _Hills(levels, order, 8, framed=False)
     # Of background above l: levels < l is inverse >= top + 1 - l.
     holes = _Hills(levels.max() - levels, -order, 4, framed=True)
-    boxes = outer.boxes()
     filled, area = _filled_area(outer, holes)
-    level, summit = _best(filled, area, lambda: outer.first(filled))
-    summit = outer.tree.at(summit, level)
-    largest = Components(level, boxes[outer.tree.index(summit, level)])
-    hole_level = outer.span - holes.tree.level
-    hole_boxes = holes.boxes() + np.array([-1, -1, 1, 1], boxes.dtype)
-    level = np.concatenate([outer.tree.level, hole_level])
+    level, summit = _best(filled, area, lambda low: outer.first(filled, low))
+    largest = outer.tree.index(outer.tree.at(summit, level), level)
+    level = np.concatenate([outer.tree.level, outer.span - holes.tree.level])
+    boxes, hole_boxes = outer.boxes(), holes.boxes()
+    hole_boxes += np.array([-1, -1, 1, 1], hole_boxes.dtype)
     return Components(level, np.concatenate([boxes, hole_boxes])), largest

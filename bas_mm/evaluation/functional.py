@@ -297,7 +297,9 @@ def _overlap(
     boxes: np.ndarray, gt_bboxes: np.ndarray, offset: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Areas of overlap ``(n, m)``, of boxes ``(n, 1)``, of others ``(m,)``."""
-    boxes, gt_bboxes = boxes.T[..., None], gt_bboxes.T[:, None]
+    # Long and contiguous: a sweep has 100,000s of boxes.
+    boxes = np.ascontiguousarray(boxes.T, np.float64)[..., None]
+    gt_bboxes = gt_bboxes.T[:, None]
     inter, area, gt_area = 1, 1, 1
     for low, high in ((0, 2), (1, 3)):
         side = (
@@ -448,7 +450,11 @@ def unpack_counts(packed: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray
 
 def _as_thresholds(thresholds: Sequence[float]) -> np.ndarray:
     thresholds = np.asarray(thresholds, np.float64)
-    if thresholds.ndim != 1 or not thresholds.size or (np.diff(thresholds) < 0).any():
+    if (
+        thresholds.ndim != 1
+        or not thresholds.size
+        or (thresholds[1:] < thresholds[:-1]).any()
+    ):
         raise ValueError(
             f'thresholds of the shape {thresholds.shape} must be a rising '
             'list of at least one number.'
@@ -532,22 +538,23 @@ def sweep_contours(
     top = int(levels.max())
     gt_bboxes = _as_boxes(gt_bboxes)
     gt_bboxes = np.trunc(gt_bboxes[box_area(gt_bboxes) > 0])
-
-    def best(boxes: np.ndarray) -> np.ndarray:
-        iou = np.zeros(len(boxes))
-        for gt in gt_bboxes:  # one by one: there may be 100,000s of boxes
-            np.maximum(iou, _iou(boxes, gt[None], 1)[:, 0], out=iou)
-        return iou
-
     if top == 0:
-        nothing = np.full(len(thresholds), best(np.zeros((1, 4)))[0])
-        return nothing, nothing
+        nothing = _iou(np.zeros((1, 4)), gt_bboxes, 1).max(initial=0)
+        return (np.full(len(thresholds), nothing),) * 2
     # A pixel's level is the number of different masks that it is in.
-    cuts, index = np.unique((thresholds * top).astype(int), return_inverse=True)
+    cuts = (thresholds * top).astype(int)  # rising
+    new = np.append(True, cuts[1:] != cuts[:-1])
+    cuts, index = cuts[new], new.cumsum() - 1
     rank = np.searchsorted(cuts, np.arange(256)).astype(np.uint8)
     found, largest = contours(cv2.LUT(levels, rank), scaled)
-    h, w = levels.shape
-    limit = np.array([w, h, w - 1, h - 1])
-    any_ = np.zeros(len(cuts))
-    np.maximum.at(any_, found.level - 1, best(np.minimum(found.boxes, limit)))
-    return best(np.minimum(largest.boxes, limit))[index], any_[index]
+    boxes, (h, w) = found.boxes, levels.shape
+    boxes = np.minimum(boxes, np.array([w, h, w - 1, h - 1], boxes.dtype))
+    # The box of a component stays the same over many levels.
+    start = np.append(True, (boxes[1:] != boxes[:-1]).any(1)).nonzero()[0]
+    iou = np.zeros(len(start))
+    for gt in gt_bboxes:  # one by one: there may be 100,000s of boxes
+        np.maximum(iou, _iou(boxes[start], gt[None], 1)[:, 0], out=iou)
+    iou = np.repeat(iou, np.append(start[1:], len(boxes)) - start)
+    best = np.zeros(len(cuts))
+    np.maximum.at(best, found.level - 1, iou)
+    return iou[largest][index], best[index]

@@ -65,8 +65,8 @@ def test_equal_to_opencv_contours(seed):
         levels = random_levels(rng)
         order = None if rng.random() < 0.5 else levels + rng.random(levels.shape)
         every, largest = contours(levels, order)
-        assert largest.level.tolist() == list(range(1, int(levels.max()) + 1))
-        for level, box in zip(largest.level, largest.boxes):
+        assert every.level[largest].tolist() == list(range(1, int(levels.max()) + 1))
+        for level, box in enumerate(every.boxes[largest], 1):
             expected, hierarchy = cv2.findContours(
                 (levels >= level).astype(np.uint8),
                 cv2.RETR_TREE,
@@ -78,6 +78,31 @@ def test_equal_to_opencv_contours(seed):
             )
             assert rectangle(max(expected, key=cv2.contourArea)) == tuple(box)
     assert holes > 500  # inner contours were part of it
+
+
+def test_summits_that_come_up_within_a_hole():
+    levels = np.zeros((9, 11), np.uint8)
+    cv2.rectangle(levels, (1, 1), (9, 7), 5)
+    levels[4, 3:6] = 4, 3, 5  # the 5 lies in the hole, the 4 was never outside it
+    every, largest = contours(levels)
+    assert every.boxes[largest].tolist() == [[1, 1, 10, 8]] * 5
+    inside = every.boxes[every.level == 3].tolist()
+    assert sorted(inside) == [[1, 1, 10, 8], [1, 1, 10, 8], [3, 4, 6, 5]]
+
+
+@pytest.mark.parametrize('size', [(70, 90), (160, 160)])
+def test_noise(size):
+    levels = np.random.default_rng(3).integers(0, 256, size).astype(np.uint8)
+    every, largest = contours(levels)
+    for level in range(80, 180, 5):
+        expected = cv2.findContours(
+            (levels >= level).astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE
+        )[0]
+        boxes = every.boxes[every.level == level].tolist()
+        assert sorted(map(rectangle, expected)) == sorted(map(tuple, boxes))
+        assert rectangle(max(expected, key=cv2.contourArea)) == tuple(
+            every.boxes[largest[level - 1]]
+        )
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -104,13 +129,13 @@ def test_smooth_maps_with_many_levels(shape):
             map(tuple, every.boxes[every.level == level].tolist())
         )
         assert rectangle(max(expected, key=cv2.contourArea)) == tuple(
-            largest.boxes[level - 1]
+            every.boxes[largest[level - 1]]
         )
 
 
 def test_nothing_above_level_0():
     every, largest = contours(np.zeros((3, 4), np.uint8))
-    assert len(every.level) == len(largest.level) == 0
+    assert len(every.level) == len(largest) == 0
     assert largest_components(np.zeros((3, 4), np.uint8)).boxes.shape == (0, 4)
 
 

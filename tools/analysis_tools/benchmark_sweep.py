@@ -74,22 +74,27 @@ def main() -> None:
     thresholds = np.arange(0, 1, args.step)
     gt_bboxes = np.array([[0.1, 0.15, 0.7, 0.75], [0.4, 0.4, 0.9, 0.95]])
     gt_bboxes = gt_bboxes * args.size
-    kinds = {f'smooth, {n}x{n}': n for n in (7, 14, 28)}
-    kinds['noise'] = args.size
+    y, x = np.mgrid[: args.size, : args.size] / args.size
+    bump = np.exp(-8 * ((x - 0.4) ** 2 + (y - 0.5) ** 2)).astype(np.float32)
+    # Name, side before the upsampling, height of the bump that is added.
+    kinds = [('one bump, 14x14', 14, 8)]
+    kinds += [(f'smooth, {n}x{n}', n, 0) for n in (7, 14, 28)]
+    kinds += [('noise', args.size, 0)]
     print(
         f'{args.size}x{args.size}, {len(thresholds)} thresholds, ms of CPU a map, '
         'median'
     )
     print(
-        f"{'map':15s}{'contours':>10s}{'search':>10s}{'sweep':>10s}"
+        f"{'map':16s}{'contours':>10s}{'search':>10s}{'sweep':>10s}"
         f"{'ratio':>8s}{'search/sweep':>14s}"
     )
-    for name, n in kinds.items():
+    for name, n, height in kinds:
         rows = []
         for _ in range(args.maps if n < args.size else 1):
             pred_map = cv2.resize(
                 rng.random((n, n), np.float32), (args.size, args.size)
             )
+            pred_map += height * bump
             levels = quantize_map(pred_map, pred_map.shape)
             start = time.process_time()
             expected = by_contours(pred_map, gt_bboxes, thresholds)
@@ -105,7 +110,7 @@ def main() -> None:
             np.testing.assert_array_equal(result, expected)
             rows.append([1e3 * x for x in (*times, np.median(sweeps))])
         a, b, c = np.median(rows, axis=0)
-        print(f'{name:15s}{a:10.1f}{b:10.1f}{c:10.2f}{a / c:8.1f}{b / c:14.1f}')
+        print(f'{name:16s}{a:10.1f}{b:10.1f}{c:10.2f}{a / c:8.1f}{b / c:14.1f}')
     print('equal at every threshold')
 
 
