@@ -6,12 +6,15 @@ import sys
 
 import bas_mm
 
-from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
 from bas_mm.apis import CocoFile, leaf_dataset
-from bas_mm.utils.cli import read_config
+from bas_mm.utils.cli import (
+    add_config_arguments,
+    add_inference_arguments,
+    read_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +28,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', required=True, metavar='FILE', help='json file to write'
     )
-    parser.add_argument('--data-root', metavar='DIR', help='folder of the data set')
     parser.add_argument(
         '--split',
         choices=['train', 'test'],
@@ -39,42 +41,8 @@ def parse_args() -> argparse.Namespace:
         help="auto: the labels of the data set name the objects and choose "
         'the map (map_label=gt); never: the model predicts (default: auto)',
     )
-    parser.add_argument(
-        '--threshold',
-        type=float,
-        help='where the map is cut, 0 to 1 (default: that of the config)',
-    )
-    parser.add_argument(
-        '--topk',
-        type=int,
-        help='mean of the maps of so many classes (default: that of the config)',
-    )
-    parser.add_argument(
-        '--multi',
-        action='store_true',
-        help='an object for each component, not only the largest',
-    )
-    parser.add_argument(
-        '--view',
-        choices=['full', 'test'],
-        default='full',
-        help="what the model sees: the full picture, or the crop of the "
-        "config's test pipeline (default: full)",
-    )
-    parser.add_argument(
-        '--on-error',
-        choices=['raise', 'skip'],
-        default='raise',
-        help='stop at a picture that cannot be read, or leave it out',
-    )
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, e.g. model.head.num_classes=6',
-    )
+    add_inference_arguments(parser)
+    add_config_arguments(parser)
     return parser.parse_args()
 
 

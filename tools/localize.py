@@ -7,6 +7,7 @@ import sys
 import bas_mm
 
 from bas_mm.apis import CocoFile
+from bas_mm.utils.cli import add_inference_arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,41 +32,12 @@ def parse_args() -> argparse.Namespace:
         '--no-pictures', action='store_true', help='write results.json only'
     )
     parser.add_argument(
-        '--threshold',
-        type=float,
-        help='where the map is cut, 0 to 1 (default: that of the config)',
-    )
-    parser.add_argument(
-        '--topk',
-        type=int,
-        help='mean of the maps of so many classes (default: that of the config)',
-    )
-    parser.add_argument(
         '--classes',
         nargs='+',
         metavar='NAME',
         help='ask where these classes are (names or indices)',
     )
-    parser.add_argument(
-        '--multi',
-        action='store_true',
-        help='all components above the threshold, not only the largest',
-    )
-    parser.add_argument(
-        '--view',
-        choices=['full', 'test'],
-        default='full',
-        help="what the model sees: the full picture, or the crop of the "
-        "config's test pipeline (default: full)",
-    )
-    parser.add_argument(
-        '--on-error',
-        choices=['raise', 'skip'],
-        default='raise',
-        help='stop at a picture that cannot be read, or leave it out',
-    )
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
+    add_inference_arguments(parser)
     return parser.parse_args()
 
 

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..registry import HOOKS
+from ..utils.cli import spread_indices
 
 
 @HOOKS.register_module()
@@ -110,12 +111,7 @@ class GridHook(Hook):
         self._wanted = set()
         if is_main_process():
             total = len(dataloader.sampler)  # this process's share
-            self._wanted.update(
-                np.linspace(0, total - 1, min(self.num, total))
-                .round()
-                .astype(int)
-                .tolist()
-            )
+            self._wanted.update(spread_indices(total, self.num))
 
     def _collect(self, runner: Runner, data_batch: dict, outputs: Sequence) -> None:
         for index, sample in enumerate(outputs, self._seen):

@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share: options and Runner."""
+"""What the tools share: options, configs, Runner."""
 
 import argparse
 import numbers
@@ -64,6 +64,41 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
     )
+
+
+def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the tools that localise without a Runner."""
+    parser.add_argument(
+        '--threshold',
+        type=float,
+        help='where the map is cut, 0 to 1 (default: that of the config)',
+    )
+    parser.add_argument(
+        '--topk',
+        type=int,
+        help='mean of the maps of so many classes (default: that of the config)',
+    )
+    parser.add_argument(
+        '--multi',
+        action='store_true',
+        help='an object for each component above the threshold, not only for '
+        'the largest',
+    )
+    parser.add_argument(
+        '--view',
+        choices=['full', 'test'],
+        default='full',
+        help="what the model sees: the full picture, or the crop of the "
+        "config's test pipeline (default: full)",
+    )
+    parser.add_argument(
+        '--on-error',
+        choices=['raise', 'skip'],
+        default='raise',
+        help='stop at a picture that cannot be read, or leave it out',
+    )
+    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
 
 
 def load_config(args: argparse.Namespace) -> Config:

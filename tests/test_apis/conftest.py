@@ -38,10 +38,8 @@ def no_scope():
     DefaultScope._instance_dict.clear()
 
 
-@pytest.fixture(scope='session')
-def files(tmp_path_factory):
-    """A config file and a checkpoint that carries it."""
-    folder = tmp_path_factory.mktemp('apis')
+def make_files(folder, classes=CLASSES):
+    """Write a config file and a checkpoint that carries it."""
     (folder / 'tiny.py').write_text(CONFIG)
     cfg = Config.fromfile(folder / 'tiny.py')
     torch.manual_seed(0)
@@ -50,11 +48,17 @@ def files(tmp_path_factory):
     torch.save(
         dict(
             state_dict=model.state_dict(),
-            meta=dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=CLASSES)),
+            meta=dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=classes)),
         ),
         folder / 'tiny.pth',
     )
     return folder
+
+
+@pytest.fixture(scope='session')
+def files(tmp_path_factory):
+    """A folder with a config file and a checkpoint that carries it."""
+    return make_files(tmp_path_factory.mktemp('apis'))
 
 
 @pytest.fixture

@@ -7,30 +7,16 @@ from unittest import mock
 
 import cv2
 import numpy as np
-import torch
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS
 
-from ..test_apis.conftest import CONFIG
+from ..test_apis.conftest import make_files
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def make(folder):
     """A config, a checkpoint, and pictures of three classes."""
-    (folder / 'tiny.py').write_text(CONFIG)
-    cfg = Config.fromfile(folder / 'tiny.py')
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(cfg.model)
-    torch.save(
-        dict(
-            state_dict=model.state_dict(),
-            meta=dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=('a', 'b', 'c'))),
-        ),
-        folder / 'tiny.pth',
-    )
+    make_files(folder, ('a', 'b', 'c'))
     rng = np.random.default_rng(0)
     for i in range(6):
         path = folder / 'data' / 'abc'[i // 2] / f'{i}.png'
