@@ -144,13 +144,14 @@ class _Hills:
         self.span = int(levels.max()) + 1
         w = levels.shape[1]
         rise = self.order[1:] > self.order[:-1]
-        start = np.ones(levels.size, bool)
-        start[1:2] = rise[:1]
-        np.greater(rise[1:], rise[:-1], out=start[2:])  # a rise after none
+        start = np.ones(levels.size + 1, bool)
+        start[1:-1] = rise
+        np.greater(rise[1:], rise[:-1], out=start[2:-1])  # a rise after none
         start[::w] = True
         #: First pixels of the hills, in raster order; their pixels follow.
         self.start = start.nonzero()[0]
-        self.length = np.append(self.start[1:], levels.size) - self.start
+        self.length = self.start[1:] - self.start[:-1]
+        start, self.start = start[:-1], self.start[:-1]
         #: Levels of the hills' peaks.
         self.top = np.maximum.reduceat(self.levels, self.start)
         one, two, height = self._borders(levels, start, connectivity, framed)
@@ -196,10 +197,11 @@ class _Hills:
         """Neighbouring hills and the highest pass of each border."""
         flat, num = self.levels, len(self.start)
         h, w = levels.shape
-        left = (self.start % w).nonzero()[0] - 1
-        at = self.start[left + 1]
-        borders = [(left, left + 1, np.minimum(flat[at - 1], flat[at]))]
-        row = (self.start % w == 0).nonzero()[0]  # first hill of each row
+        column = self.start % w
+        right = column.nonzero()[0]
+        at = self.start[right]
+        borders = [(right - 1, right, np.minimum(flat[at - 1], flat[at]))]
+        row = (column == 0).nonzero()[0]  # first hill of each row
         if h > 1:
             at = (start[:-w] | start[w:]).nonzero()[0]
             one = start[at].cumsum() - 1
@@ -282,7 +284,9 @@ class _Hills:
 
 def _ends(values: np.ndarray) -> np.ndarray:
     """Last index of each run of equal values, in order."""
-    return np.append(values[1:] != values[:-1], True)[: len(values)].nonzero()[0]
+    last = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=last[:-1])
+    return last.nonzero()[0]
 
 
 def _highest(one: np.ndarray, two: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -337,8 +341,8 @@ def _filled_area(outer: _Hills, holes: _Hills) -> tuple[_Tree, np.ndarray]:
     if len(filled):
         hill, pixel = hill[filled], pixel[filled]
         fill, group = fill[hill], group[hill]
-        first = np.append(True, pixel[1:] != pixel[:-1] + 1).nonzero()[0]
-        last = np.append(first[1:], len(pixel)) - 1
+        last = _ends(pixel - np.arange(len(pixel)))
+        first = np.append(0, last[:-1] + 1)
         # What is left of the first pixel of a hole is around it.
         around = np.zeros(len(holes.tree.peak), np.int64)
         around[group[first][::-1]] = outer.summit[pixel[first[::-1]] - 1]
@@ -464,10 +468,15 @@ def contours(
     outer = _Hills(levels, order, 8, framed=False)
     # Of background above l: levels < l is inverse >= top + 1 - l.
     holes = _Hills(levels.max() - levels, -order, 4, framed=True)
-    filled, area = _filled_area(outer, holes)
-    level, summit = _best(filled, area, lambda low: outer.first(filled, low))
-    largest = outer.tree.index(outer.tree.at(summit, level), level)
-    level = np.concatenate([outer.tree.level, outer.span - holes.tree.level])
-    boxes, hole_boxes = outer.boxes(), holes.boxes()
-    hole_boxes += np.array([-1, -1, 1, 1], hole_boxes.dtype)
-    return Components(level, np.concatenate([boxes, hole_boxes])), largest
+    level, boxes = outer.tree.level, outer.boxes()
+    if len(level) == outer.span - 1:  # one a level
+        largest = np.argsort(level)
+    else:
+        filled, area = _filled_area(outer, holes)
+        at, summit = _best(filled, area, lambda low: outer.first(filled, low))
+        largest = outer.tree.index(outer.tree.at(summit, at), at)
+    if len(holes.tree.level):
+        level = np.concatenate([level, outer.span - holes.tree.level])
+        around = holes.boxes() + np.array([-1, -1, 1, 1], boxes.dtype)
+        boxes = np.concatenate([boxes, around])
+    return Components(level, boxes), largest
