@@ -1,6 +1,7 @@
 """Test a checkpoint: print its metrics, write pictures and results."""
 
 import argparse
+import math
 
 import bas_mm  # noqa: F401  first, so that its checks speak first
 
@@ -164,6 +165,11 @@ def main() -> None:
                     metrics[f'{name}_ci95'] = [low, high]
         print(format_metrics(table), flush=True)
         if args.out_item == 'metrics':
+            if str(args.out).endswith('.json'):  # which has no NaN
+                metrics = {
+                    k: None if isinstance(v, float) and math.isnan(v) else v
+                    for k, v in metrics.items()
+                }
             mmengine.dump(metrics, args.out)
 
 

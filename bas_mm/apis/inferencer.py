@@ -35,7 +35,7 @@ from bas_mm.evaluation.functional import (
     view_map,
 )
 from bas_mm.models.classifiers.wsol import WSOLClassifier
-from bas_mm.utils.files import write_atomic
+from bas_mm.utils.files import IMG_EXTENSIONS, write_atomic
 from bas_mm.visualization import WSOLVisualizer
 
 from .stored_config import stored_config
@@ -45,18 +45,6 @@ ClassType = Union[str, int]
 
 #: The config that serves where no model is given, relative to the repository.
 DEFAULT_MODEL = 'configs/cam/cam_efficientnet-lite0_imagenet.py'
-#: What is taken for a picture in a folder.
-IMG_EXTENSIONS = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.ppm',
-    '.bmp',
-    '.pgm',
-    '.tif',
-    '.tiff',
-    '.webp',
-)
 
 
 def load_image(source: ImageType) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from mmengine.logging import MMLogger
 
 from .functional import pack_counts, unpack_counts
 from .wsol_metric import WSOLMetric
@@ -127,15 +128,19 @@ def _pool(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Switch warnings off, of logs and of numbers without a value.
+    """Switch warnings off, of the log and of numbers without a value.
 
     What is worth saying was said of the whole data set.
     """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logger = MMLogger.get_current_instance()
+
+    def severe(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
+    logger.addFilter(severe)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', RuntimeWarning)
             yield
     finally:
-        logging.disable(before)
+        logger.removeFilter(severe)

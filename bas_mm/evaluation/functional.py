@@ -147,7 +147,8 @@ def scale_map(pred_map: np.ndarray | torch.Tensor, size: Sequence[int]) -> np.nd
     """Bring a map to a size as the benchmark does.
 
     Resize, then min-max normalise at the final size: 0 and 1 are reached at
-    every resolution. A constant, NaN or empty map gives zeros.
+    every resolution. A constant map (before or after the resize), a NaN or
+    empty one gives zeros.
 
     Args:
         pred_map: Shape ``(h, w)``, any range and resolution.
@@ -157,7 +158,8 @@ def scale_map(pred_map: np.ndarray | torch.Tensor, size: Sequence[int]) -> np.nd
         Shape ``size``, values in [0, 1].
     """
     array = _as_map(pred_map)
-    if not np.isfinite(array).all():
+    # Resizing would make a constant map uneven by rounding.
+    if array.size and not 0 < array.max() - array.min() < np.inf:
         return np.zeros(_as_size(size, 'size'), np.float32)
     return normalize_map(resize_map(array, size))
 
@@ -527,12 +529,20 @@ def sweep_contours(
         gt_bboxes: Shape ``(m, 4)``, ``xyxy`` pixels of the view.
         thresholds: Rising, in [0, 1), shape ``(t,)``.
 
+    Raises:
+        ValueError: If ``thresholds`` are not such numbers.
+
     Returns:
         The IoU of the contour with the largest ``cv2.contourArea`` (of equal
         ones the first in OpenCV's order), and the best IoU over all
         contours, both ``(t,)`` float64.
     """
     thresholds = _as_thresholds(thresholds)
+    if not 0 <= thresholds[0] <= thresholds[-1] < 1:
+        raise ValueError(
+            f'thresholds from {thresholds[0]} to {thresholds[-1]} must be at '
+            'least 0 and below 1.'
+        )
     scaled = scale_map(pred_map, img_shape) * 255
     levels = scaled.astype(np.uint8)
     top = int(levels.max())

@@ -69,7 +69,8 @@ class LocBreakdown(BoxMetric):
         shape = get_field(sample, 'img_shape', self)
         return dict(
             iou=best_iou(self.get_box(sample, shape), gt_bboxes),
-            size=box_area(gt_bboxes).max() / (shape[0] * shape[1]),
+            # A box may reach out of the view.
+            size=min(box_area(gt_bboxes).max() / (shape[0] * shape[1]), 1),
         )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:

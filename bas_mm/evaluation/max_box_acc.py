@@ -65,7 +65,7 @@ class MaxBoxAcc(WSOLMetric):
     @property
     def curve(self) -> dict[str, np.ndarray]:
         """:meth:`get_curve` of the last evaluation (main process)."""
-        return self.get_curve(self.table)
+        return self.get_curve(self.last_table())
 
     def get_curve(self, table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Accuracy against threshold.

@@ -44,7 +44,7 @@ class PeakIoU(WSOLMetric):
     @property
     def curve(self) -> np.ndarray:
         """:meth:`get_curve` of the last evaluation (main process)."""
-        return self.get_curve(self.table)
+        return self.get_curve(self.last_table())
 
     def get_curve(self, table: dict[str, np.ndarray]) -> np.ndarray:
         """IoU against threshold.

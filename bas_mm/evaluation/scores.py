@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from bas_mm.utils.files import IMG_EXTENSIONS
+
 from .functional import topk_labels
 
 
@@ -14,7 +16,8 @@ class ImageTable:
 
     An image and an entry belong together if one path is the end of the
     other, extensions aside: ``data/001.Bird/x.jpg`` finds ``001.Bird/x`` and
-    ``x.jpg``, but not ``002.Bird/x.jpg``. Of several, the longest is taken.
+    ``x.jpg``, but not ``002.Bird/x.jpg``. Of several, the longest is taken,
+    and before all the one that is the same path.
 
     Args:
         name: What the values are and where they come from, for errors.
@@ -35,8 +38,12 @@ class ImageTable:
 
     def _find(self, img_path: str) -> list:
         parts = _parts(img_path)
+        entries = self._entries.get(parts[-1], ())
+        same = [value for entry, value in entries if entry == parts]
+        if same:
+            return same
         found = []
-        for entry, value in self._entries.get(parts[-1], ()):
+        for entry, value in entries:
             n = min(len(parts), len(entry))
             if parts[-n:] == entry[-n:]:
                 found.append((n, value))
@@ -109,7 +116,7 @@ class ScoreFile(ImageTable):
 
 def _parts(name: str) -> tuple[str, ...]:
     path = PurePosixPath(str(name).replace('\\', '/'))
-    if path.suffix.lower() in ('.jpg', '.jpeg', '.png', '.bmp', '.npy'):
+    if path.suffix.lower() in (*IMG_EXTENSIONS, '.npy'):
         path = path.with_suffix('')
     return path.parts
 
@@ -125,7 +132,7 @@ def _read_json(path: Path):
 
 
 def _read_csv(path: Path):
-    with path.open(newline='', encoding='utf-8') as file:
+    with path.open(newline='', encoding='utf-8-sig') as file:
         for i, row in enumerate(csv.reader(file)):
             if len(row) < 2:
                 continue

@@ -35,8 +35,9 @@ class WSOLAccuracy(BoxMetric):
       without ground-truth boxes, left out of all but ``top*_cls``.
 
     A ground-truth box that the crop has left without area stays and cannot
-    be hit. Without ``pred_score`` (and ``scores``) only ``gt_known*`` are
-    given; without any box only ``top*_cls``, with a warning.
+    be hit. Without ``pred_score`` (and ``scores``), or without ``gt_label``,
+    only ``gt_known*`` are given; without any box only ``top*_cls``, with a
+    warning. ``_cls_mean`` needs ``gt_label``.
 
     Args:
         threshold: As in :class:`BoxMetric`, or ``'best'``, which takes the
@@ -84,7 +85,10 @@ class WSOLAccuracy(BoxMetric):
 
     def measure(self, sample: dict) -> dict:
         """What is right of the image, as bits."""
-        record = {'label': get_label(sample, self)[0]}
+        record = {}
+        labels = get_label(sample)
+        if labels is not None:
+            record['label'] = labels[0]
         right = self.get_right(sample)
         if right is not None:
             record['cls'] = right
@@ -114,15 +118,17 @@ class WSOLAccuracy(BoxMetric):
         """The figures, see the class."""
         metrics = {}
 
-        def add(name: str, right: np.ndarray, labels: np.ndarray) -> None:
+        def add(name: str, right: np.ndarray, labels: np.ndarray | None) -> None:
             metrics[name] = 100 * float(right.mean())
-            metrics[f'{name}_cls_mean'] = 100 * class_mean(right, labels)
+            if labels is not None:
+                metrics[f'{name}_cls_mean'] = 100 * class_mean(right, labels)
 
-        labels, has_box = table['label'], table['has_box']
+        labels, has_box = table.get('label'), table['has_box']
         cls = table.get('cls')
         if cls is None:
             print_log(
-                'WSOLAccuracy: the samples carry no pred_score; only the '
+                f"WSOLAccuracy: the samples carry no "
+                f"{'gt_label' if labels is None else 'pred_score'}; only the "
                 'gt_known figures are given.',
                 'current',
                 30,
@@ -131,7 +137,7 @@ class WSOLAccuracy(BoxMetric):
             add('top1_cls', cls[:, 0], labels)
             add('top5_cls', cls[:, 1], labels)
         if has_box.any():
-            labels = labels[has_box]
+            labels = labels if labels is None else labels[has_box]
             num = len(self.thresholds)
             hits = np.unpackbits(table['hits'][has_box], axis=2, count=num + 2).astype(
                 bool
@@ -154,7 +160,7 @@ class WSOLAccuracy(BoxMetric):
                 'current',
                 30,
             )
-        metrics['num_images'] = len(table['label'])
+        metrics['num_images'] = len(has_box)
         if not has_box.all():
             metrics[self.left_out] = int((~has_box).sum())
         return metrics

@@ -69,6 +69,20 @@ class WSOLMetric(BaseMetric):
             Names, without prefix, to figures.
         """
 
+    def last_table(self) -> dict[str, np.ndarray]:
+        """The table of the last evaluation.
+
+        Raises:
+            RuntimeError: If there is none, or no image was in it.
+        """
+        if not self.table:
+            raise RuntimeError(
+                f'{type(self).__name__}: no image was evaluated here; call '
+                '`evaluate` first, on images that have what it needs (it '
+                'works on the main process).'
+            )
+        return self.table
+
     def process(self, data_batch, data_samples: Sequence) -> None:
         """Measure a batch.
 
@@ -150,7 +164,7 @@ def stack_records(records: list[dict], name: str) -> dict[str, np.ndarray]:
             raise ValueError(
                 f'{name}: some samples carry what others lack (records with '
                 f'{sorted(fields)} and with {sorted(record)}): either every '
-                'sample or none needs pred_score.'
+                'sample or none needs pred_score and gt_label.'
             )
     columns = {k: [r[k] for r in records] for k in records[0]}
     return {
@@ -194,9 +208,12 @@ def get_boxes(sample: dict) -> np.ndarray | None:
     return boxes
 
 
-def get_label(sample: dict, metric: WSOLMetric) -> np.ndarray:
-    """Ground-truth labels of an image, ``(n,)`` int, one as a rule."""
-    return as_array(get_field(sample, 'gt_label', metric)).ravel().astype(int)
+def get_label(sample: dict) -> np.ndarray | None:
+    """Ground-truth labels, ``(n,)`` int, one as a rule; None without any."""
+    if sample.get('gt_label') is None:
+        return None
+    labels = as_array(sample['gt_label']).ravel().astype(int)
+    return labels if len(labels) else None
 
 
 def get_mask(sample: dict) -> np.ndarray | None:
@@ -271,7 +288,14 @@ class BoxMetric(WSOLMetric):
     def get_box(self, sample: dict, img_shape: Sequence[int]) -> np.ndarray:
         """The predicted box, ``(4,)``."""
         if self.threshold is None and sample.get('pred_bbox') is not None:
-            return as_array(sample['pred_bbox'])
+            box = as_array(sample['pred_bbox'])
+            if box.size != 4:
+                raise ValueError(
+                    f"pred_bbox of {sample.get('img_path')} has the shape "
+                    f'{box.shape}: one box, (4,), xyxy in pixels of the view, '
+                    'is needed.'
+                )
+            return box.reshape(4)
         threshold = RECIPE_THRESHOLD if self.threshold is None else self.threshold
         return map_to_bbox(
             get_field(sample, 'pred_map', self), img_shape, threshold, self.map_compare
@@ -281,9 +305,11 @@ class BoxMetric(WSOLMetric):
         """Whether the best, and one of the five best classes is right.
 
         Returns:
-            Shape ``(2,)``, bool; None without any scores.
+            Shape ``(2,)``, bool; None without any scores, or without a label.
         """
-        labels = get_label(sample, self)
+        labels = get_label(sample)
+        if labels is None:
+            return None
         if self.scores is not None:
             top = self.scores[get_field(sample, 'img_path', self)]
         elif sample.get('pred_score') is not None:

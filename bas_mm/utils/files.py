@@ -1,10 +1,23 @@
-"""Writing of results so that a failure never leaves half a file."""
+"""Names of picture files, and writing that never leaves half a file."""
 
 import contextlib
 import errno
 import os
 from pathlib import Path
 from typing import Union
+
+#: What is taken for a picture in a folder.
+IMG_EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.ppm',
+    '.bmp',
+    '.pgm',
+    '.tif',
+    '.tiff',
+    '.webp',
+)
 
 
 def write_atomic(path: Union[str, os.PathLike], content: bytes) -> None:

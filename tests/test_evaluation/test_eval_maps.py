@@ -132,6 +132,37 @@ def test_bare_minimum(tmp_path, run):
     assert not any('top' in k or 'cls_mean' in k for k in result)
 
 
+@pytest.mark.parametrize('side', [55, 56, 82, 214])
+def test_a_box_that_fills_the_image_fills_the_view(tmp_path, run, side):
+    pred_map = np.zeros((224, 224))
+    pred_map[:112] = 1  # IoU 224 * 113 / 225 ** 2, just below a half
+    np.savez(tmp_path / 'm.npz', a=pred_map)
+    image = dict(image='a', width=side, height=side, boxes=[[0, 0, side, side]])
+    (tmp_path / 'b.json').write_text(json.dumps([image]))
+    options = '--size', 224, 224, '--json', tmp_path / 'o.json'
+    run(tmp_path / 'm.npz', tmp_path / 'b.json', *options)
+    result = json.loads((tmp_path / 'o.json').read_text())
+    assert result['wsol/max_box_acc_v2_iou50'] == 0
+    assert result['wsol/num_size_80_100'] == 1
+
+
+@pytest.mark.parametrize('label', [None, [], 1, [0, 1]])
+def test_labels(tmp_path, run, label):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4))
+    np.savez(tmp_path / 's.npz', a=[0.1, 0.9])
+    image = {
+        'image': 'a',
+        'boxes': [[0, 0, 4, 4]],
+        'labels' if isinstance(label, list) else 'label': label,
+    }
+    (tmp_path / 'b.json').write_text(json.dumps([image]))
+    options = '--scores', tmp_path / 's.npz', '--json', tmp_path / 'o.json'
+    run(tmp_path / 'm.npz', tmp_path / 'b.json', *options)
+    result = json.loads((tmp_path / 'o.json').read_text())
+    assert result.get('wsol/top1_cls') == (100 if label else None)
+    assert result['wsol/gt_known'] == 100
+
+
 @pytest.mark.parametrize(
     'error, maps, boxes, message',
     [
@@ -139,6 +170,9 @@ def test_bare_minimum(tmp_path, run):
         (ValueError, 'm.npz', 'name\na\n', 'column "image"'),
         (KeyError, 'm.npz', 'image\nb\n', "no entries for the image 'b'"),
         (ValueError, 'm.npz', 'image,x0,y0,x1,y1\na,1,2,3,\n', 'line 2.*complete'),
+        (ValueError, 'm.npz', 'image,label\na,Bird\n', "line 2: the label 'Bird'"),
+        (ValueError, 'm.npz', 'image,label\na,-1\n', 'no class index'),
+        (ValueError, 'm.npz', 'image,label\na,1\nb,\n', "'b' has no label"),
     ],
 )
 def test_errors(tmp_path, run, error, maps, boxes, message):

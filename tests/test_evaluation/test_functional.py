@@ -133,6 +133,14 @@ def test_quantize_map():
     assert fn.quantize_map(np.random.rand(4, 4), (30, 30)).max() == 255
 
 
+@pytest.mark.parametrize('shape', [(1, 1), (1, 7), (7, 1), (7, 7)])
+def test_a_constant_map_stays_constant(shape):
+    for value in np.random.default_rng(0).random(40, np.float32):
+        pred_map = np.full(shape, value)
+        assert not fn.scale_map(pred_map, (224, 224)).any()
+        assert not fn.quantize_map(pred_map, (224, 224)).any()
+
+
 @pytest.mark.parametrize(
     'call, message',
     [
@@ -147,6 +155,7 @@ def test_quantize_map():
         (lambda: fn.center_box((4, 4), 1.5), 'side=1.5'),
         (lambda: fn.threshold_grid(0), 'step=0'),
         (lambda: fn.sweep_largest(np.eye(3), (5, 5), [0.5, 0.1]), 'rising'),
+        (lambda: fn.sweep_contours(np.eye(3), (5, 5), [], [0, 1.0]), 'below 1'),
     ],
 )
 def test_errors(call, message):

@@ -36,7 +36,7 @@ def test_accuracy_by_size():
         (right, [[0, 0, 41, 100]]),
         (wrong, [[0, 0, 160, 100]]),  # exactly 0.8
         (right, [[0, 0, 160, 100], [0, 0, 10, 10]]),  # the largest one
-        (right, [[0, 0, 200, 100]]),
+        (right, [[-9, 0, 200, 100]]),  # reaches out of the view
         (wrong, [[0, 0, 0, 100]]),  # no area: in no bin
         (wrong, None),
     ]

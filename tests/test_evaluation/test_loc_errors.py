@@ -60,6 +60,13 @@ def test_thresholds_of_the_kinds():
     assert kind([13, 0, 36, 99], gt=gt) == 'multi'
 
 
+def test_no_class_is_wrong_without_a_label():
+    metric = LocErrors()
+    sample = dict(pred_bbox=GT, pred_score=[1, 0], gt_bboxes=[GT], img_shape=(100, 100))
+    metric.process({}, [sample])
+    assert metric.evaluate(1)['wsol/err_cls'] == 0
+
+
 def test_box_from_the_map_and_left_out():
     pred_map = np.zeros((100, 100))
     pred_map[20:60, 20:60] = 1

@@ -148,6 +148,16 @@ def test_images_without_boxes_and_vanished_boxes():
     assert run(dict(pred_map=pred_map)) == {'wsol/max_box_acc_num_no_box': 1}
 
 
+def test_no_curve_without_images():
+    metric = MaxBoxAcc()
+    with pytest.raises(RuntimeError, match='MaxBoxAcc: no image.*call `evaluate`'):
+        _ = metric.curve
+    metric.process({}, [dict(img_shape=(20, 20), pred_map=np.eye(4))])
+    assert metric.evaluate(1) == {'wsol/max_box_acc_num_no_box': 1}
+    with pytest.raises(RuntimeError, match='no image'):
+        _ = metric.curve
+
+
 def test_errors():
     with pytest.raises(ValueError, match='step=0'):
         MaxBoxAcc(step=0)

@@ -31,6 +31,16 @@ def test_found_however_the_path_is_written():
     assert table['c/1.jpg'] == 'short' and table['x/images/a/1.jpg'] == 'a1'
 
 
+def test_the_same_path_comes_first():
+    table = ImageTable('table')
+    table.add('1.jpg', 'flat')
+    table.add('a/1.jpg', 'in a folder')
+    assert table['1.tif'] == 'flat' and table['a/1.webp'] == 'in a folder'
+    table.add('1.jpg', 'again')
+    with pytest.raises(KeyError, match='2 entries'):
+        table['1.jpg']
+
+
 def test_dots_in_names_are_no_extension():
     table = ImageTable('table')
     table.add('001.Bird/a.b', 1)
@@ -43,7 +53,7 @@ def test_best_classes(tmp_path):
     scores = np.linspace(0, 1, 9)
     np.savez(tmp_path / 's.npz', **{'a/1.jpg': scores})
     assert ScoreFile(tmp_path / 's.npz')['x/a/1.jpg'].tolist() == [8, 7, 6, 5, 4]
-    path = write(tmp_path / 's.csv', '1.jpg,0.5,nan,0.7\n\n')
+    path = write(tmp_path / 's.csv', '\ufeff1.jpg,0.5,nan,0.7\n\n')  # as Excel writes
     assert ScoreFile(path)['1.jpg'].tolist() == [2, 0]
 
 

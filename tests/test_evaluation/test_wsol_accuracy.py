@@ -199,12 +199,18 @@ def test_vanished_boxes_count_as_wrong():
     assert 'wsol/num_images_no_box' not in result
 
 
-def test_no_boxes_at_all(monkeypatch):
-    warnings = []
+@pytest.fixture
+def warnings(monkeypatch):
+    """What is said to the log."""
+    said = []
     monkeypatch.setattr(
         'bas_mm.evaluation.wsol_accuracy.print_log',
-        lambda message, *args: warnings.append(message),
+        lambda message, *args: said.append(message),
     )
+    return said
+
+
+def test_no_boxes_at_all(warnings):
     result = run(WSOLAccuracy(), [make_sample(0), make_sample(1, gt=[])])
     assert result == {
         'wsol/top1_cls': 100,
@@ -249,12 +255,24 @@ def test_scores_of_another_model(tmp_path, kind):
         run(WSOLAccuracy(scores=path), [make_sample(7)])
 
 
+def test_without_labels(warnings):
+    samples = [make_sample(i, box=GOOD, gt=[GOOD]) for i in range(2)]
+    for sample in samples:
+        del sample['gt_label']
+    result = run(WSOLAccuracy(), samples)
+    assert result['wsol/gt_known'] == 100 and result['wsol/num_images'] == 2
+    assert not any('top' in key or 'cls_mean' in key for key in result)
+    assert len(warnings) == 1 and 'carry no gt_label' in warnings[0]
+    with pytest.raises(ValueError, match='needs pred_score and gt_label'):
+        run(WSOLAccuracy(), [samples[0], make_sample(1, box=GOOD, gt=[GOOD])])
+
+
 def test_missing_fields():
     sample = make_sample(0, gt=[GOOD])
     with pytest.raises(ValueError, match='WSOLAccuracy needs pred_map'):
         run(WSOLAccuracy(), [sample])
-    with pytest.raises(ValueError, match='needs gt_label'):
-        run(WSOLAccuracy(), [dict(gt_bboxes=[GOOD])])
+    with pytest.raises(ValueError, match=r'pred_bbox .* shape \(2, 4\)'):
+        run(WSOLAccuracy(), [make_sample(0, box=[GOOD, GOOD], gt=[GOOD])])
     with pytest.raises(ValueError, match='needs img_shape.*PackInputs'):
         run(WSOLAccuracy(), [dict(gt_label=[0], gt_bboxes=[GOOD])])
 

@@ -263,7 +263,7 @@ def make_run(out, names, box, labels=True, **extra):
             pred_map=np.eye(4),
             pred_bbox=np.array(box[i]),
             gt_bboxes=[[2, 2, 12, 12]],
-            gt_label=[int(name[1:]) % 3],
+            **(dict(gt_label=[int(name[1:]) % 3]) if labels else {}),
             **extra,
         )
         metric.process({}, [sample])
@@ -308,6 +308,15 @@ def test_paired_interval_of_the_difference(tmp_path):
         'b against a: +0.0 [+0.0, +0.0] points of GT-known Loc, no more '
         'than chance' in ' '.join(page.text)
     )
+
+
+def test_report_without_labels(tmp_path):
+    names = ['i0', 'i1']
+    scores = dict(pred_score=[0.1, 0.9])
+    one = make_run(tmp_path / 'one', names, [RIGHT, WRONG], labels=False, **scores)
+    page, _ = report(tmp_path, one, '--bootstrap', 5)
+    assert 'GT-known Loc 50.0' in ' '.join(page.text)
+    assert 'Top-1 Loc – %' in ' '.join(page.text)
 
 
 def test_report_of_one_run(tmp_path):

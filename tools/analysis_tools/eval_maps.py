@@ -9,7 +9,7 @@ ground-truth boxes:
 
 - a csv with a header and one box a line; ``x0,y0,x1,y1`` (max exclusive) are
   empty for an image without a box, the other columns but ``image`` may be
-  missing::
+  missing; a label is the index of the class::
 
       image,label,width,height,x0,y0,x1,y1
       001.Bird/a.jpg,0,500,333,60,27,385,331
@@ -18,6 +18,8 @@ ground-truth boxes:
 
       [{"image": "001.Bird/a.jpg", "label": 0, "width": 500, "height": 333,
         "boxes": [[60, 27, 385, 331]]}]
+
+  with ``labels``, a list, for an image of several classes.
 
 Boxes are in pixels of the image of ``width`` and ``height``; without these,
 in pixels of the view. The view is ``--size``, or else the image, or else the
@@ -108,7 +110,7 @@ def read_boxes(path: str) -> list[dict]:
             raise ValueError(f'boxes={path!r} must be a list of objects with "image".')
         return images
     images = {}
-    with open(path, newline='', encoding='utf-8') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
         reader = csv.DictReader(file)
         if 'image' not in (reader.fieldnames or ()):
             raise ValueError(
@@ -118,8 +120,14 @@ def read_boxes(path: str) -> list[dict]:
         for row in reader:
             image = images.setdefault(row['image'], dict(image=row['image'], boxes=[]))
             for key in ('label', 'width', 'height'):
-                if row.get(key):
-                    image[key] = int(float(row[key]))
+                try:
+                    if row.get(key):
+                        image[key] = int(float(row[key]))
+                except ValueError:
+                    raise ValueError(
+                        f'boxes={path!r}, line {reader.line_num}: the {key} '
+                        f'{row[key]!r} is no whole number.'
+                    ) from None
             box = [row.get(key) for key in ('x0', 'y0', 'x1', 'y1')]
             if all(box):
                 image['boxes'].append([float(x) for x in box])
@@ -131,6 +139,31 @@ def read_boxes(path: str) -> list[dict]:
     return list(images.values())
 
 
+def read_labels(images: list[dict], path: str) -> list[list[int] | None]:
+    """Give the labels of the images, of all of them or of none.
+
+    Raises:
+        ValueError: If some have labels and others none, or a label is no
+            class index.
+    """
+    labels = []
+    for image in images:
+        label = image.get('labels', image.get('label'))
+        label = label if isinstance(label, list) or label is None else [label]
+        if label and not all(isinstance(x, int) and x >= 0 for x in label):
+            raise ValueError(
+                f'boxes={path!r}: the label {label} of {image["image"]!r} is '
+                'no class index, a whole number from 0 on.'
+            )
+        labels.append(label or None)
+    if None in labels and any(labels):
+        raise ValueError(
+            f'boxes={path!r}: {images[labels.index(None)]["image"]!r} has no '
+            'label, others have one: give labels for all images or for none.'
+        )
+    return labels
+
+
 def samples(args: argparse.Namespace) -> Iterable[dict]:
     """Give the data samples, one by one."""
     maps, archive = read_maps(args.maps)
@@ -138,7 +171,8 @@ def samples(args: argparse.Namespace) -> Iterable[dict]:
     if args.masks:
         for file in sorted(Path(args.masks).rglob('*.png')):
             masks.add(str(file.relative_to(args.masks)), file)
-    for i, image in enumerate(read_boxes(args.boxes)):
+    images = read_boxes(args.boxes)
+    for i, (image, label) in enumerate(zip(images, read_labels(images, args.boxes))):
         name = image['image']
         found = maps[name]
         pred_map = archive[found] if archive else np.load(found, allow_pickle=False)
@@ -150,12 +184,13 @@ def samples(args: argparse.Namespace) -> Iterable[dict]:
             sample_idx=i,
             img_shape=view,
             pred_map=pred_map,
-            gt_label=[int(image.get('label', 0))],
+            gt_label=label,
         )
         boxes = np.array(image.get('boxes') or (), np.float64).reshape(-1, 4)
         if len(boxes):
             if frame:
-                boxes = boxes * np.tile([view[1] / frame[1], view[0] / frame[0]], 2)
+                # In this order: a box that fills the image fills the view.
+                boxes = boxes * np.tile(view[::-1], 2) / np.tile(frame[::-1], 2)
             sample['gt_bboxes'] = boxes
         file = masks.get(name)
         if file is not None:
@@ -165,7 +200,6 @@ def samples(args: argparse.Namespace) -> Iterable[dict]:
             sample['gt_seg_map'] = np.where(
                 mask == args.foreground, 1, np.where(mask == 255, 255, 0)
             )
-        sample['has_label'] = 'label' in image
         yield sample
 
 
@@ -181,17 +215,14 @@ def evaluate(args: argparse.Namespace) -> dict[str, float]:
     ]
     if args.masks:
         metrics += [ev.PxAP(args.pxap_step), ev.PeakIoU()]
-    size, labels = 0, True
+    size = 0
     for sample in samples(args):
-        labels &= sample.pop('has_label')
         for metric in metrics:
             metric.process({}, [sample])
         size += 1
     results = {}
     for metric in metrics:
         results.update(metric.evaluate(size))
-    if not labels:
-        results = {k: v for k, v in results.items() if not k.endswith('_cls_mean')}
     return results
 
 
