@@ -125,6 +125,16 @@ def test_optimizer_groups(backbone, data):
 
 
 @pytest.mark.parametrize('name', NAMES)
+def test_the_crop_can_be_taken_out(name):
+    """The README's option for the view of the WSOL benchmark."""
+    cfg = load(name)
+    cfg.merge_from_dict({'test_dataloader.dataset.pipeline.2.scale': (224, 224)})
+    _, _, resize, crop, _ = cfg.test_dataloader.dataset.pipeline
+    assert resize.type == 'Resize' and resize.scale == (224, 224)
+    assert crop.crop_size == 224
+
+
+@pytest.mark.parametrize('name', NAMES)
 def test_rate_over_the_epochs(name):
     cfg = load(name)
     if 'train_cfg' not in cfg:
