@@ -7,6 +7,8 @@ jumping), the summits merge at the highest passes between them (a union-find
 over the passes, by falling height), and what is wanted of a component (its
 box, its area) is a minimum or a sum over its pixels, taken down the levels.
 The work grows with the number of hills and summits, not of thresholds.
+Tables hold summits times levels: smooth maps may have thousands of levels,
+large noise needs memory.
 
 What OpenCV's contours are, in these terms (proved against
 ``cv2.findContours(mask, RETR_TREE, ...)`` by the tests):
