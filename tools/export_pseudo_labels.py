@@ -112,10 +112,7 @@ def main() -> None:
                 masks=result.get('masks', [result['mask']]),
             )
     finally:
-        coco.skipped = [
-            dict(file_name=name, reason=reason) for name, reason in inferencer.skipped
-        ]
-        coco.save()
+        coco.finish(inferencer.skipped)
         print(
             f'{len(coco.images)} pictures, {len(coco.annotations)} objects,'
             f' {len(coco.skipped)} left out: {coco.path}',

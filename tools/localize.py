@@ -101,10 +101,7 @@ def main() -> None:
                     flush=True,
                 )
     finally:
-        coco.skipped = [
-            dict(file_name=name, reason=reason) for name, reason in inferencer.skipped
-        ]
-        coco.save()
+        coco.finish(inferencer.skipped)
         print(
             f'{len(coco.images)} pictures, {len(coco.skipped)} left out: {coco.path}',
             flush=True,

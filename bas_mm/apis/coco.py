@@ -106,6 +106,19 @@ class CocoFile:
         if time.monotonic() - self._written > self.interval:
             self.save()
 
+    def finish(self, skipped: Sequence[Tuple[str, str]]) -> None:
+        """Write the file for good.
+
+        Args:
+            skipped (Sequence[tuple]): Name of each picture that was left
+                out, and why.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        self.skipped = [dict(file_name=name, reason=why) for name, why in skipped]
+        self.save()
+
     def save(self) -> None:
         """Write the file; an older one stays if this fails.
 

@@ -85,35 +85,6 @@ class GridHook(Hook):
                 each.
             outputs (Sequence[DataSample]): The predictions.
         """
-        self._collect(runner, data_batch, outputs)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[Sequence] = None,
-    ) -> None:
-        """Draw the chosen samples of a batch, as in validation."""
-        self._collect(runner, data_batch, outputs)
-
-    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Write the sheet."""
-        self._write(runner)
-
-    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
-        """Write the sheet."""
-        self._write(runner)
-
-    def _start(self, dataloader) -> None:
-        self._tiles = []
-        self._seen = 0
-        self._wanted = set()
-        if is_main_process():
-            total = len(dataloader.sampler)  # this process's share
-            self._wanted.update(spread_indices(total, self.num))
-
-    def _collect(self, runner: Runner, data_batch: dict, outputs: Sequence) -> None:
         for index, sample in enumerate(outputs, self._seen):
             if index in self._wanted:
                 image = data_batch['inputs'][index - self._seen]
@@ -123,7 +94,8 @@ class GridHook(Hook):
                 )
         self._seen += len(outputs)
 
-    def _write(self, runner: Runner) -> None:
+    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
+        """Write the sheet."""
         if not self._tiles:
             return
         path = osp.join(self.out_dir or runner.work_dir, 'grid.png')
@@ -131,6 +103,17 @@ class GridHook(Hook):
         mmcv.imwrite(np.ascontiguousarray(sheet[..., ::-1]), path)
         runner.logger.info(f'{len(self._tiles)} pictures are in {path}')
         self._tiles = []
+
+    after_test_iter = after_val_iter
+    after_test_epoch = after_val_epoch
+
+    def _start(self, dataloader) -> None:
+        self._tiles = []
+        self._seen = 0
+        self._wanted = set()
+        if is_main_process():
+            total = len(dataloader.sampler)  # this process's share
+            self._wanted.update(spread_indices(total, self.num))
 
 
 def make_grid(tiles: Sequence[np.ndarray], cols: int, gap: int = 4) -> np.ndarray:

@@ -158,8 +158,10 @@ def scale_map(pred_map: np.ndarray | torch.Tensor, size: Sequence[int]) -> np.nd
         Shape ``size``, values in [0, 1].
     """
     array = _as_map(pred_map)
+    with np.errstate(all='ignore'):
+        spread = array.max() - array.min() if array.size else 0
     # Resizing would make a constant map uneven by rounding.
-    if array.size and not 0 < array.max() - array.min() < np.inf:
+    if not 0 < spread < np.inf:
         return np.zeros(_as_size(size, 'size'), np.float32)
     return normalize_map(resize_map(array, size))
 
@@ -529,13 +531,13 @@ def sweep_contours(
         gt_bboxes: Shape ``(m, 4)``, ``xyxy`` pixels of the view.
         thresholds: Rising, in [0, 1), shape ``(t,)``.
 
-    Raises:
-        ValueError: If ``thresholds`` are not such numbers.
-
     Returns:
         The IoU of the contour with the largest ``cv2.contourArea`` (of equal
         ones the first in OpenCV's order), and the best IoU over all
         contours, both ``(t,)`` float64.
+
+    Raises:
+        ValueError: If ``thresholds`` are not such numbers.
     """
     thresholds = _as_thresholds(thresholds)
     if not 0 <= thresholds[0] <= thresholds[-1] < 1:

@@ -14,7 +14,8 @@ class LocErrors(BoxMetric):
 
     Each image is of the first kind that fits, so that they add up to 100:
 
-    1. ``err_cls``: the best class is wrong (never without ``pred_score``),
+    1. ``err_cls``: the best class is wrong (never without ``pred_score`` and
+       ``gt_label``),
     2. ``err_correct``: the IoU with a ground-truth box is above ``iou_thr``,
     3. ``err_multi`` (M-Ins): more than one ground-truth box, and the box
        covers more than 0.3 of at least two,

@@ -43,8 +43,7 @@ def test_file(tmp_path):
     mask[4:8, 2:12] = True
     coco.add('p.jpg', (20, 30), [(1, 0.5, np.float32([2, 4, 12, 8]))], [mask])
     coco.add('q.jpg', (10, 10), [], extra='e')
-    coco.skipped.append(dict(file_name='bad.jpg', reason='r'))
-    coco.save()
+    coco.finish([('bad.jpg', 'r')])
     data = json.loads((tmp_path / 'new' / 'a.json').read_text())
     assert data['info'] == dict(k=1, skipped=[dict(file_name='bad.jpg', reason='r')])
     assert data['images'] == [
