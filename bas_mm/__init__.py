@@ -1,19 +1,29 @@
 """Weakly supervised object localization for OpenMMLab's runner."""
 
-from .utils.env import check_environment
+from typing import Any
+
+from bas_mm.utils.env import check_environment
 
 check_environment()
 
-# Every checkpoint that is loaded from here on goes through the safe loader.
-from .engine import checkpoint as _checkpoint  # noqa: E402, F401
+from bas_mm.engine.checkpoint import use_safe_checkpoints  # noqa: E402
 
-__version__ = '0.1.0'
+use_safe_checkpoints()
+
+__version__ = '0.2.0'
+
+#: Where the names that are imported on first use come from.
+_LAZY = {
+    'WSOLInferencer': 'bas_mm.apis.inferencer',
+    'find_config': 'bas_mm.utils.configs',
+    'list_configs': 'bas_mm.utils.configs',
+}
 
 
-def __getattr__(name: str):
-    """Gives ``bas_mm.WSOLInferencer``, imported on first use."""
-    if name == 'WSOLInferencer':
-        from .apis import WSOLInferencer
+def __getattr__(name: str) -> Any:
+    """Give ``bas_mm.WSOLInferencer`` and its like, imported on first use."""
+    if name in _LAZY:
+        from importlib import import_module
 
-        return WSOLInferencer
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -24,6 +24,12 @@ TRANSFORMS = Registry(
 METRICS = Registry(
     'metric', parent=_mmengine.METRICS, scope='bas_mm', locations=['bas_mm.evaluation']
 )
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=_mmengine.DATA_SAMPLERS,
+    scope='bas_mm',
+    locations=['bas_mm.datasets'],
+)
 HOOKS = Registry(
     'hook', parent=_mmengine.HOOKS, scope='bas_mm', locations=['bas_mm.engine']
 )
@@ -34,4 +40,12 @@ VISUALIZERS = Registry(
     locations=['bas_mm.visualization'],
 )
 
-__all__ = ['DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'TRANSFORMS', 'VISUALIZERS']
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'HOOKS',
+    'METRICS',
+    'MODELS',
+    'TRANSFORMS',
+    'VISUALIZERS',
+]

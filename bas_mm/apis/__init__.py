@@ -1,12 +1,15 @@
-from .coco import CocoFile, encode_rle
-from .inferencer import WSOLInferencer, leaf_dataset, load_image
-from .stored_config import stored_config
+from bas_mm.apis.coco import CocoFile, encode_rle
+from bas_mm.apis.images import list_images, load_image
+from bas_mm.apis.inferencer import WSOLInferencer
+from bas_mm.apis.model import load_model
+from bas_mm.apis.stored_config import stored_config
 
 __all__ = [
     'CocoFile',
     'WSOLInferencer',
     'encode_rle',
-    'leaf_dataset',
+    'list_images',
     'load_image',
+    'load_model',
     'stored_config',
 ]

@@ -1,8 +1,8 @@
-from .cub import CUBLocalization
-from .custom import CustomLocalization
-from .imagenet import ImageNetLocalization
-from .toy import ToyLocalization
-from .transforms import LoadLocAnnotations, PackLocInputs, TenCrop
+from bas_mm.datasets.cub import CUBLocalization
+from bas_mm.datasets.custom import CustomLocalization
+from bas_mm.datasets.imagenet import ImageNetLocalization
+from bas_mm.datasets.toy import ToyLocalization
+from bas_mm.datasets.transforms import LoadLocAnnotations, PackLocInputs, TenCrop
 
 __all__ = [
     'CUBLocalization',

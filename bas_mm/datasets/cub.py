@@ -3,73 +3,15 @@
 import os
 import os.path as osp
 import re
-from typing import Dict, List, Optional
+from typing import List, Optional
 
 import numpy as np
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import CUB
 
-from ..registry import DATASETS
-
-DATA_ROOT_HINT = (
-    "give the folder with `--data-root DIR` or the field `data_root` of the "
-    "data set's config"
-)
-
-
-def require_folder(data_root: str, *needed: str) -> str:
-    """Check that a data root and the files it must hold exist.
-
-    Args:
-        data_root (str): The root folder; ``~`` is expanded.
-        *needed (str): Files or folders, relative to ``data_root``.
-
-    Returns:
-        str: ``data_root``, expanded.
-
-    Raises:
-        FileNotFoundError: If the folder or one of ``needed`` is missing.
-    """
-    data_root = osp.expanduser(data_root)
-    if not osp.isdir(data_root):
-        raise FileNotFoundError(
-            f'The data folder `{data_root}` does not exist: {DATA_ROOT_HINT}.'
-        )
-    for name in needed:
-        if not osp.exists(osp.join(data_root, name)):
-            raise FileNotFoundError(
-                f'`{name}` is missing in the data folder `{data_root}`, which '
-                f'must hold {", ".join(f"`{n}`" for n in needed)}: '
-                f'{DATA_ROOT_HINT}.'
-            )
-    return data_root
-
-
-def _read_table(path: str, types: tuple, expected: str) -> Dict[int, tuple]:
-    """Read lines of ``id value...``; spaces belong to a lone text value."""
-    table: Dict[int, tuple] = {}
-    text = types == (str,)
-    with open(path, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            fields = line.split(None, 1) if text else line.split()
-            if not fields:
-                continue
-            try:
-                if len(fields) != len(types) + 1:
-                    raise ValueError
-                key = int(fields[0])
-                row = tuple(t(f.strip()) for t, f in zip(types, fields[1:]))
-            except ValueError:
-                raise ValueError(
-                    f'{path}, line {number}: expected `{expected}`, '
-                    f'got `{line.strip()}`.'
-                ) from None
-            if key in table:
-                raise ValueError(
-                    f'{path}, line {number}: the id {key} stands there twice.'
-                )
-            table[key] = row
-    return table
+from bas_mm.datasets.annotations import read_table
+from bas_mm.datasets.files import require_folder
+from bas_mm.registry import DATASETS
 
 
 @DATASETS.register_module()
@@ -143,7 +85,7 @@ class CUBLocalization(CUB):
             and kwargs.get('classes') is None
             and osp.exists(classes)
         ):
-            table = _read_table(classes, (str,), 'id name')
+            table = read_table(classes, (str,), 'id name')
             if sorted(table) != list(range(1, len(table) + 1)):
                 raise ValueError(f'{classes}: the ids must be 1 to {len(table)}.')
             metainfo['classes'] = tuple(
@@ -163,9 +105,9 @@ class CUBLocalization(CUB):
         Returns:
             list[dict]: One info for each picture of the split.
         """
-        names = _read_table(self.ann_file, (str,), 'id path')
-        labels = _read_table(self.image_class_labels_file, (int,), 'id class')
-        splits = _read_table(self.train_test_split_file, (int,), 'id 0|1')
+        names = read_table(self.ann_file, (str,), 'id path')
+        labels = read_table(self.image_class_labels_file, (int,), 'id class')
+        splits = read_table(self.train_test_split_file, (int,), 'id 0|1')
         tables = [
             (self.image_class_labels_file, labels),
             (self.train_test_split_file, splits),
@@ -173,7 +115,7 @@ class CUBLocalization(CUB):
         boxes_file = osp.join(self.data_root, 'bounding_boxes.txt')
         boxes = None
         if osp.exists(boxes_file):
-            boxes = _read_table(boxes_file, (float,) * 4, 'id x y w h')
+            boxes = read_table(boxes_file, (float,) * 4, 'id x y w h')
             tables.append((boxes_file, boxes))
         for path, table in tables:
             self._require_same_ids(names, table, path)

@@ -10,11 +10,15 @@ import numpy as np
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.custom import get_samples
-from PIL import Image
 
-from ..registry import DATASETS
-from .cub import DATA_ROOT_HINT, require_folder
-from .imagenet import _folders, list_files, read_voc_boxes
+from bas_mm.datasets.annotations import loaded_size, read_voc_boxes
+from bas_mm.datasets.files import (
+    DATA_ROOT_HINT,
+    list_files,
+    list_folders,
+    require_folder,
+)
+from bas_mm.registry import DATASETS
 
 _SPLIT_FOLDERS = dict(train=('train',), test=('test', 'val'), val=('val', 'test'))
 
@@ -120,7 +124,7 @@ class CustomLocalization(CustomDataset):
             name
             for name in ('train', 'test', 'val')
             if osp.isdir(osp.join(data_root, name))
-            and _folders(osp.join(data_root, name))
+            and list_folders(osp.join(data_root, name))
         ]
         if layout and split:
             found = [n for n in _SPLIT_FOLDERS[split] if n in layout]
@@ -217,7 +221,7 @@ class CustomLocalization(CustomDataset):
         def listed(root: str) -> set:
             return {
                 name
-                for name in _folders(root)
+                for name in list_folders(root)
                 if not any(
                     extra
                     and f'{extra}/'.startswith(f'{osp.normpath(osp.join(root, name))}/')
@@ -294,7 +298,7 @@ class CustomLocalization(CustomDataset):
             if key not in wanted:
                 continue
             if key not in sizes:
-                sizes[key] = _loaded_size(infos[key]['img_path'])
+                sizes[key] = loaded_size(infos[key]['img_path'])
             width, height = sizes[key]
             if size is not None and tuple(size) != sizes[key]:
                 self._bad(
@@ -376,10 +380,3 @@ class _Names:
                 'path, relative to the root folder, not the bare name.'
             )
         return next(iter(keys), None)
-
-
-def _loaded_size(path: str) -> Tuple[int, int]:
-    """Width and height as loaded (turned by EXIF); reads the header only."""
-    with Image.open(path) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return image.size[::-1] if turned else image.size

@@ -1,75 +1,20 @@
 """ILSVRC 2012 with the official boxes for localization."""
 
-import os
 import os.path as osp
-from typing import Dict, List, Optional, Tuple
-from xml.etree import ElementTree
+from typing import List, Optional, Tuple
 
-import numpy as np
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import ImageNet
 from mmpretrain.datasets.custom import get_samples
 
-from ..registry import DATASETS
-from .cub import DATA_ROOT_HINT, require_folder
-
-
-def list_files(root: str, extension: str) -> Dict[str, str]:
-    """List a folder once, with all folders below it.
-
-    Args:
-        root (str): The folder.
-        extension (str): The wanted extension, such as ``.xml``.
-
-    Returns:
-        dict[str, str]: From the path relative to ``root``, without its
-        extension and with ``/``, to the full path.
-    """
-    return {
-        osp.relpath(osp.join(folder, name), root)[: -len(extension)].replace(
-            os.sep, '/'
-        ): osp.join(folder, name)
-        for folder, _, files in os.walk(root)
-        for name in sorted(files)
-        if name.lower().endswith(extension)
-    }
-
-
-def read_voc_boxes(path: str) -> Tuple[np.ndarray, Optional[Tuple[int, int]]]:
-    """Read the boxes of a Pascal-VOC XML file.
-
-    The numbers are used as they are, like everywhere in this field: VOC
-    counts pixels from 1 and includes the last one, which is not corrected
-    (a shift of one pixel at most, and the figures stay comparable).
-
-    Args:
-        path (str): The XML file.
-
-    Returns:
-        tuple: The boxes of all objects, ``(n, 4)`` float32, xyxy in pixels of
-        the picture on disk; and its ``(width, height)`` as the file has it,
-        or None.
-
-    Raises:
-        ValueError: If the file is no XML or a box lacks a number.
-    """
-    try:
-        root = ElementTree.parse(path).getroot()
-        boxes = [
-            [
-                float(box.findtext(key, 'missing'))
-                for key in ('xmin', 'ymin', 'xmax', 'ymax')
-            ]
-            for box in root.iterfind('object/bndbox')
-        ]
-        width, height = (root.findtext(f'size/{k}') for k in ('width', 'height'))
-        size = (int(width), int(height)) if width and height else None
-    except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(
-            f'{path}: expected a Pascal-VOC annotation with numbers in '
-            f'object/bndbox/xmin, ymin, xmax, ymax: {error}.'
-        ) from None
-    return np.array(boxes, dtype=np.float32).reshape(-1, 4), size
+from bas_mm.datasets.annotations import read_voc_boxes
+from bas_mm.datasets.files import (
+    DATA_ROOT_HINT,
+    list_files,
+    list_folders,
+    require_folder,
+)
+from bas_mm.registry import DATASETS
 
 
 @DATASETS.register_module()
@@ -161,7 +106,7 @@ class ImageNetLocalization(ImageNet):
                 raise ValueError(f'{path}: a class stands there twice.')
             return wnids, tuple(row[-1].strip() for row in rows)
         train = osp.join(data_root, 'train')
-        folders = sorted(_folders(train)) if osp.isdir(train) else []
+        folders = sorted(list_folders(train)) if osp.isdir(train) else []
         if 0 < len(folders) < 1000:
             return tuple(folders), tuple(folders)
         return (), ()
@@ -210,7 +155,7 @@ class ImageNetLocalization(ImageNet):
         return samples
 
     def _scan(self) -> List[Tuple[str, int]]:
-        folders = _folders(self.img_prefix)
+        folders = list_folders(self.img_prefix)
         if not folders:
             raise FileNotFoundError(
                 f'`{self.img_prefix}` has no folder for each class, and there '
@@ -279,8 +224,3 @@ class ImageNetLocalization(ImageNet):
                 f'{missing} of {len(data_list)} pictures have no XML file in '
                 f'`{folder}`; {len(files)} XML files there have no picture.'
             )
-
-
-def _folders(root: str) -> List[str]:
-    with os.scandir(root) as entries:
-        return [e.name for e in entries if e.is_dir() and not e.name.startswith('.')]

@@ -1,7 +1,13 @@
-from . import checkpoint  # noqa: F401  registers its loaders
-from .class_check_hook import ClassCheckHook
-from .grid_hook import GridHook
-from .monitor_hook import WSOLMonitorHook
-from .warmup_hook import ClsWarmupHook
+from bas_mm.engine.checkpoint import use_safe_checkpoints
+from bas_mm.engine.class_check_hook import ClassCheckHook
+from bas_mm.engine.grid_hook import GridHook
+from bas_mm.engine.monitor_hook import WSOLMonitorHook
+from bas_mm.engine.warmup_hook import ClsWarmupHook
 
-__all__ = ['ClassCheckHook', 'ClsWarmupHook', 'GridHook', 'WSOLMonitorHook']
+__all__ = [
+    'ClassCheckHook',
+    'ClsWarmupHook',
+    'GridHook',
+    'WSOLMonitorHook',
+    'use_safe_checkpoints',
+]

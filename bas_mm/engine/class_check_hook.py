@@ -1,27 +1,25 @@
 """Stops before the first step when the class counts differ."""
 
-from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from bas_mm.registry import HOOKS
+from bas_mm.utils.models import count_classes
 
 
 @HOOKS.register_module()
 class ClassCheckHook(Hook):
-    """Compares the class count of the data set and that of the head.
+    """Compares the class count of the data set and that of the model.
 
     Raises:
         ValueError: Before training, validation or testing, with both numbers
             and the option that mends it.
     """
 
-    def _check(self, runner: Runner, dataset: BaseDataset) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+    def _check(self, runner: Runner, split: str) -> None:
+        dataset = getattr(runner, f'{split}_dataloader').dataset
         classes = dataset.metainfo.get('classes')
-        ours = model.head.num_classes
+        ours = count_classes(runner.model)
         if classes is not None and len(classes) != ours:
             raise ValueError(
                 f'The data set has {len(classes)} classes, but the head has '
@@ -31,13 +29,13 @@ class ClassCheckHook(Hook):
             )
 
     def before_train(self, runner: Runner) -> None:
-        """Checks the training set."""
-        self._check(runner, runner.train_dataloader.dataset)
+        """Check the training set."""
+        self._check(runner, 'train')
 
     def before_val(self, runner: Runner) -> None:
-        """Checks the validation set."""
-        self._check(runner, runner.val_dataloader.dataset)
+        """Check the validation set."""
+        self._check(runner, 'val')
 
     def before_test(self, runner: Runner) -> None:
-        """Checks the test set."""
-        self._check(runner, runner.test_dataloader.dataset)
+        """Check the test set."""
+        self._check(runner, 'test')

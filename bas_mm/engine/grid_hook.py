@@ -1,14 +1,13 @@
 import os.path as osp
 from typing import List, Optional, Sequence
 
-import mmcv
 import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..registry import HOOKS
-from ..utils.cli import spread_indices
+from bas_mm.registry import HOOKS
+from bas_mm.visualization.sheet import make_grid, spread_indices, write_drawing
 
 
 @HOOKS.register_module()
@@ -100,7 +99,7 @@ class GridHook(Hook):
             return
         path = osp.join(self.out_dir or runner.work_dir, 'grid.png')
         sheet = make_grid(self._tiles, self.cols)
-        mmcv.imwrite(np.ascontiguousarray(sheet[..., ::-1]), path)
+        write_drawing(path, sheet)
         runner.logger.info(f'{len(self._tiles)} pictures are in {path}')
         self._tiles = []
 
@@ -114,31 +113,3 @@ class GridHook(Hook):
         if is_main_process():
             total = len(dataloader.sampler)  # this process's share
             self._wanted.update(spread_indices(total, self.num))
-
-
-def make_grid(tiles: Sequence[np.ndarray], cols: int, gap: int = 4) -> np.ndarray:
-    """Lay pictures out in rows on white.
-
-    Args:
-        tiles (Sequence[np.ndarray]): Pictures, ``(h, w, 3)`` uint8; sizes may
-            differ, a cell has the largest height and width.
-        cols (int): Pictures a row.
-        gap (int): Pixels between and around cells.
-
-    Returns:
-        np.ndarray: The sheet, ``(H, W, 3)`` uint8.
-
-    Raises:
-        ValueError: If there are no pictures.
-    """
-    if len(tiles) == 0:
-        raise ValueError('A grid needs at least one picture, got none.')
-    height = max(tile.shape[0] for tile in tiles) + gap
-    width = max(tile.shape[1] for tile in tiles) + gap
-    cols = min(cols, len(tiles))
-    rows = -(-len(tiles) // cols)
-    sheet = np.full((rows * height + gap, cols * width + gap, 3), 255, np.uint8)
-    for i, tile in enumerate(tiles):
-        y, x = gap + i // cols * height, gap + i % cols * width
-        sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
-    return sheet

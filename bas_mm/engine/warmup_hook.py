@@ -1,10 +1,10 @@
-"""Classification first, localisation after."""
+"""Classification first, localization after."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from bas_mm.registry import HOOKS
+from bas_mm.utils.models import unwrap
 
 
 @HOOKS.register_module()
@@ -16,7 +16,7 @@ class ClsWarmupHook(Hook):
     therefore needs a classifier first.
 
     Args:
-        epochs (int): Number of epochs of classification alone.
+        epochs: Number of epochs of classification alone.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -28,8 +28,6 @@ class ClsWarmupHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Sets ``model.cls_only`` from the epoch, so that a resume is right."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        model.cls_only = runner.epoch < self.epochs
+        unwrap(runner.model).cls_only = runner.epoch < self.epochs
         if runner.epoch == self.epochs > 0:
             runner.logger.info('Warm-up is over: all terms from here on.')

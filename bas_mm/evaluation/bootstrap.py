@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 from mmengine.logging import MMLogger
 
-from .functional import pack_counts, unpack_counts
-from .wsol_metric import WSOLMetric
+from bas_mm.evaluation.records import pack_counts, unpack_counts
+from bas_mm.evaluation.wsol_metric import WSOLMetric
 
 
 def resample(metric: WSOLMetric, num: int, seed: int = 0) -> dict[str, np.ndarray]:

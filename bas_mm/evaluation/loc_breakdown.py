@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bas_mm.evaluation.wsol_metric import BoxMetric, get_boxes, get_field
+from bas_mm.localization import best_iou, box_area
 from bas_mm.registry import METRICS
-
-from .functional import best_iou, box_area
-from .wsol_metric import BoxMetric, get_boxes, get_field
 
 
 @METRICS.register_module()

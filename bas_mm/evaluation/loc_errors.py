@@ -2,10 +2,9 @@
 
 import numpy as np
 
+from bas_mm.evaluation.wsol_metric import BoxMetric, get_boxes, get_field
+from bas_mm.localization import box_iou, box_overlap
 from bas_mm.registry import METRICS
-
-from .functional import box_iou, box_overlap
-from .wsol_metric import BoxMetric, get_boxes, get_field
 
 
 @METRICS.register_module()
@@ -24,7 +23,7 @@ class LocErrors(BoxMetric):
     6. ``err_other``.
 
     Areas count the far edge, as everywhere, see
-    :func:`~bas_mm.evaluation.functional.box_overlap`. Images without boxes
+    :func:`~bas_mm.localization.box_overlap`. Images without boxes
     are left out, their number is ``err_num_no_box``.
 
     Args:

@@ -2,10 +2,9 @@
 
 import numpy as np
 
+from bas_mm.evaluation.wsol_metric import WSOLMetric, get_boxes, get_field
+from bas_mm.localization import sweep_contours, threshold_grid
 from bas_mm.registry import METRICS
-
-from .functional import sweep_contours, threshold_grid
-from .wsol_metric import WSOLMetric, get_boxes, get_field
 
 LEVELS = (0.3, 0.5, 0.7)
 
@@ -16,7 +15,7 @@ class MaxBoxAcc(WSOLMetric):
 
     Choe et al., "Evaluating Weakly Supervised Object Localization Methods
     Right", CVPR 2020. Map, masks, contours and boxes as in
-    :func:`~bas_mm.evaluation.functional.sweep_contours`; a box is right
+    :func:`~bas_mm.localization.sweep_contours`; a box is right
     from the IoU on (``>=``). The threshold is one for all images, the lowest
     of the best. The benchmark's view is 224x224 without a crop; here it is
     the sample's ``img_shape``.

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from bas_mm.evaluation.records import pack_counts, unpack_counts
+from bas_mm.evaluation.wsol_metric import WSOLMetric, get_field, get_mask
+from bas_mm.localization import quantize_map
 from bas_mm.registry import METRICS
-
-from .functional import pack_counts, quantize_map, unpack_counts
-from .wsol_metric import WSOLMetric, get_field, get_mask
 
 
 @METRICS.register_module()
@@ -13,7 +13,7 @@ class PeakIoU(WSOLMetric):
     """The highest pixel IoU over all thresholds, in percent.
 
     Zhang et al., arXiv 2006.05220. The map at the mask's size in 256 levels,
-    :func:`~bas_mm.evaluation.functional.quantize_map`; for each t of 0 to 255
+    :func:`~bas_mm.localization.quantize_map`; for each t of 0 to 255
     true and false positives of ``q >= t`` are pooled over all pixels of all
     images. Mask pixels of 255 are ignored.
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from bas_mm.evaluation.records import pack_counts, unpack_counts
+from bas_mm.evaluation.wsol_metric import WSOLMetric, get_field, get_mask
+from bas_mm.localization import scale_map, threshold_grid
 from bas_mm.registry import METRICS
-
-from .functional import pack_counts, scale_map, threshold_grid, unpack_counts
-from .wsol_metric import WSOLMetric, get_field, get_mask
 
 
 @METRICS.register_module()
@@ -14,7 +14,7 @@ class PxAP(WSOLMetric):
 
     Choe et al., "Evaluating Weakly Supervised Object Localization Methods
     Right", CVPR 2020. The map comes to the mask's size as in
-    :func:`~bas_mm.evaluation.functional.scale_map`; its values at foreground
+    :func:`~bas_mm.localization.scale_map`; its values at foreground
     and at background pixels are counted in bins with the edges
     ``arange(0, 1, step)``, 1, 2, 3, pooled over the data set; the figure is
     the sum of precision times the rise of recall from the highest bin down.

@@ -6,9 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from bas_mm.evaluation.records import topk_labels
 from bas_mm.utils.files import IMG_EXTENSIONS
-
-from .functional import topk_labels
 
 
 class ImageTable:
@@ -33,11 +32,11 @@ class ImageTable:
 
     def add(self, img_path: str, value) -> None:
         """Add the value of an image."""
-        parts = _parts(img_path)
+        parts = image_parts(img_path)
         self._entries.setdefault(parts[-1], []).append((parts, value))
 
     def _find(self, img_path: str) -> list:
-        parts = _parts(img_path)
+        parts = image_parts(img_path)
         entries = self._entries.get(parts[-1], ())
         same = [value for entry, value in entries if entry == parts]
         if same:
@@ -114,10 +113,19 @@ class ScoreFile(ImageTable):
             raise ValueError(f'{self.name} holds no scores.')
 
 
-def _parts(name: str) -> tuple[str, ...]:
+def image_parts(name: str) -> tuple[str, ...]:
+    r"""Split the name of an image, without its extension, into its parts.
+
+    Of the file of a map, ``<image>.npy`` or ``<image>.jpg.npy``, too.
+
+    Example:
+        >>> image_parts('birds\\\\a.jpg.npy'), image_parts('birds/a.b')
+        (('birds', 'a'), ('birds', 'a.b'))
+    """
     path = PurePosixPath(str(name).replace('\\', '/'))
-    if path.suffix.lower() in (*IMG_EXTENSIONS, '.npy'):
-        path = path.with_suffix('')
+    for extensions in (('.npy',), IMG_EXTENSIONS):
+        if path.suffix.lower() in extensions:
+            path = path.with_suffix('')
     return path.parts
 
 

@@ -5,10 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.logging import print_log
 
+from bas_mm.evaluation.records import class_mean
+from bas_mm.evaluation.wsol_metric import (
+    BoxMetric,
+    check_level,
+    get_boxes,
+    get_field,
+    get_label,
+)
+from bas_mm.localization import box_iou, center_box, sweep_largest, whole_box
 from bas_mm.registry import METRICS
-
-from .functional import box_iou, center_box, class_mean, sweep_largest, whole_box
-from .wsol_metric import BoxMetric, check_level, get_boxes, get_field, get_label
 
 
 @METRICS.register_module()
@@ -18,9 +24,9 @@ class WSOLAccuracy(BoxMetric):
     An image is localized (GT-known) if its box overlaps one of its
     ground-truth boxes by more than ``iou_thr``; Top-1 and Top-5 Loc ask for
     the right class among the one or five best as well. Extents count the
-    far edge, see :func:`~bas_mm.evaluation.functional.box_iou`; the box
+    far edge, see :func:`~bas_mm.localization.box_iou`; the box
     comes from the map as in
-    :func:`~bas_mm.evaluation.functional.map_to_bbox`.
+    :func:`~bas_mm.localization.map_to_bbox`.
 
     Keys, each also with ``_cls_mean``, the mean of the accuracies of the
     classes that occur (the paper's figure), except the last three:

@@ -8,8 +8,9 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from .functional import as_array, get_compare, map_to_bbox, topk_labels
-from .scores import ScoreFile
+from bas_mm.evaluation.records import stack_records, topk_labels
+from bas_mm.evaluation.scores import ScoreFile
+from bas_mm.localization import as_array, get_compare, map_to_bbox
 
 #: The recipe's threshold on CUB-200-2011.
 RECIPE_THRESHOLD = 0.15
@@ -150,29 +151,6 @@ class WSOLMetric(BaseMetric):
         return metrics
 
 
-def stack_records(records: list[dict], name: str) -> dict[str, np.ndarray]:
-    """Stack equal records; ``{}`` if there are none.
-
-    Raises:
-        ValueError: If the records do not hold the same fields.
-    """
-    if not records:
-        return {}
-    fields = set(records[0])
-    for record in records:
-        if set(record) != fields:
-            raise ValueError(
-                f'{name}: some samples carry what others lack (records with '
-                f'{sorted(fields)} and with {sorted(record)}): either every '
-                'sample or none needs pred_score and gt_label.'
-            )
-    columns = {k: [r[k] for r in records] for k in records[0]}
-    return {
-        k: np.array(v, object) if isinstance(v[0], bytes) else np.stack(v)
-        for k, v in columns.items()
-    }
-
-
 def get_field(sample: dict, key: str, metric: WSOLMetric):
     """Get a field that a metric cannot do without.
 
@@ -245,7 +223,7 @@ class BoxMetric(WSOLMetric):
         threshold: None takes ``pred_bbox`` where a sample carries one, else
             the box of ``pred_map`` at 0.15; a number takes the box of
             ``pred_map`` at that threshold, see
-            :func:`~bas_mm.evaluation.functional.map_to_bbox`.
+            :func:`~bas_mm.localization.map_to_bbox`.
         iou_thr: IoU from which a box is right.
         compare: ``'>'``: the IoU must be above ``iou_thr``; or ``'>='``.
         map_compare: Same, for the map and its threshold.

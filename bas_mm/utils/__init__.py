@@ -1,3 +1,3 @@
-from .env import check_environment
+from bas_mm.utils.env import check_environment
 
 __all__ = ['check_environment']

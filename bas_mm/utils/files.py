@@ -1,12 +1,13 @@
-"""Names of picture files, and writing that never leaves half a file."""
+"""Names of image files, and writing that never leaves half a file."""
 
 import contextlib
 import errno
 import os
+import os.path as osp
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Union
 
-#: What is taken for a picture in a folder.
+#: What is taken for an image in a folder.
 IMG_EXTENSIONS = (
     '.jpg',
     '.jpeg',
@@ -20,15 +21,15 @@ IMG_EXTENSIONS = (
 )
 
 
-def write_atomic(path: Union[str, os.PathLike], content: bytes) -> None:
+def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file beside its place, then put it there.
 
     What was there before stays until the new content is complete, and stays
     for good if that fails. Missing folders are made.
 
     Args:
-        path (str | PathLike): The file.
-        content (bytes): All of it.
+        path: The file.
+        content: All of it.
 
     Raises:
         OSError: If it cannot be written; says so where the disk is full.
@@ -51,3 +52,35 @@ def write_atomic(path: Union[str, os.PathLike], content: bytes) -> None:
         raise OSError(
             error.errno, f'Cannot write {len(content)} bytes: {what}', str(path)
         ) from error
+
+
+class FreshPaths:
+    """Paths of files to write: each once, and never one that is read.
+
+    Args:
+        folder: Where they go.
+        taken: Paths that are not to be written.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        taken: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        self.folder = Path(folder)
+        self._taken = {osp.realpath(path).lower() for path in taken}
+
+    def __call__(self, name: str, extension: str) -> Path:
+        """Give a path by a name, whose own extension is left out.
+
+        Args:
+            name: Name of the file, with the folders it lies in, if any.
+            extension: The new extension, such as ``.jpg``.
+        """
+        stem, number = osp.splitext(name)[0], 1
+        path = self.folder / f'{stem}{extension}'
+        while osp.realpath(path).lower() in self._taken:
+            number += 1
+            path = self.folder / f'{stem}_{number}{extension}'
+        self._taken.add(osp.realpath(path).lower())
+        return path

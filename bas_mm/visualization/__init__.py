@@ -1,3 +1,3 @@
-from .visualizer import WSOLVisualizer
+from bas_mm.visualization.visualizer import WSOLVisualizer
 
 __all__ = ['WSOLVisualizer']

@@ -7,8 +7,8 @@ import numpy as np
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from ..evaluation.functional import as_array, view_map
-from ..registry import VISUALIZERS
+from bas_mm.localization import as_array, view_map
+from bas_mm.registry import VISUALIZERS
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)  # RGB
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

@@ -17,7 +17,7 @@ from bas_mm.evaluation import (
     resample,
 )
 from bas_mm.evaluation.bootstrap import quiet
-from bas_mm.evaluation.functional import pack_counts
+from bas_mm.evaluation.records import pack_counts
 
 from .test_wsol_metric import SUITE, make_sample
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bas_mm.evaluation.component_tree import contours, largest_components
+from bas_mm.localization.component_tree import contours, largest_components
 
 
 def random_levels(rng):

@@ -57,7 +57,7 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.registry import DATASETS, MODELS
 from torch import nn
 
-from bas_mm.evaluation.functional import map_to_bbox
+from bas_mm.localization import map_to_bbox
 from bas_mm.utils.cli import add_config_arguments, load_model, read_config
 
 matplotlib.use('Agg')

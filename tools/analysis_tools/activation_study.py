@@ -39,7 +39,7 @@ from mmengine.utils import track_iter_progress
 from mmpretrain.registry import DATASETS
 from torch import nn
 
-from bas_mm.evaluation.functional import as_array
+from bas_mm.localization import as_array
 from bas_mm.utils.cli import (
     add_config_arguments,
     load_model,

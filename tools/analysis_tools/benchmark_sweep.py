@@ -17,7 +17,7 @@ import time
 import cv2
 import numpy as np
 import torch
-from bas_mm.evaluation.functional import quantize_map, sweep_contours
+from bas_mm.localization import quantize_map, sweep_contours
 
 
 def find(levels: np.ndarray, threshold: float) -> list[np.ndarray]:

@@ -26,7 +26,7 @@ import matplotlib
 import numpy as np
 import torch
 from bas_mm.evaluation.bootstrap import quiet
-from bas_mm.evaluation.functional import center_box, whole_box
+from bas_mm.localization import center_box, whole_box
 from bas_mm.visualization import WSOLVisualizer
 from mmpretrain.structures import DataSample
 

@@ -31,7 +31,7 @@ from mmpretrain.structures import DataSample
 
 from bas_mm.datasets import LoadLocAnnotations
 from bas_mm.engine.grid_hook import make_grid
-from bas_mm.evaluation.functional import as_array, box_area
+from bas_mm.localization import as_array, box_area
 from bas_mm.utils.cli import add_config_arguments, read_config, spread_indices
 from bas_mm.visualization.visualizer import WSOLVisualizer
 

@@ -1,5 +1,15 @@
-from .bas import BASClassifier
-from .cam import CAMClassifier
-from .data_preprocessor import WSOLDataPreprocessor
+from bas_mm.models.classifiers.two_networks import TwoNetworks
+from bas_mm.models.classifiers.wsol import (
+    BASClassifier,
+    CAMClassifier,
+    Localizer,
+    WSOLClassifier,
+)
 
-__all__ = ['BASClassifier', 'CAMClassifier', 'WSOLDataPreprocessor']
+__all__ = [
+    'BASClassifier',
+    'CAMClassifier',
+    'Localizer',
+    'TwoNetworks',
+    'WSOLClassifier',
+]

@@ -1,30 +1,199 @@
-"""What every WSOL method shares: from a map for each image to samples."""
+"""What every WSOL method shares: from views to losses, maps and boxes."""
 
-from abc import abstractmethod
-from typing import Dict, List, Optional
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.logging import MessageHub
 from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS as STOCK_MODELS
 from mmpretrain.structures import DataSample
+from torch import nn
 
-from bas_mm.evaluation.functional import map_to_bbox
+from bas_mm.models.loading import require_loaded
+from bas_mm.models.rerun import Rerun
+from bas_mm.registry import MODELS
+from bas_mm.structures import Acts, TestOptions
+
+Options = Mapping[str, Any] | TestOptions | None
 
 
-class WSOLClassifier(ImageClassifier):
-    """A classifier that also says where: base class of the methods.
+class Localizer:
+    """From scores and class maps to data samples: what models share.
 
-    A method gives :meth:`loss`; its head gives ``classifier`` (features to
-    logit maps), ``select_classes`` and ``class_maps``. Everything after the
-    map (boxes, metrics, pictures) knows maps, not methods.
+    A model gives :meth:`score` and :meth:`maps`, and ``head``, whose test
+    options are the defaults of :meth:`predict`.
+    """
+
+    head: Any
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes that are told apart."""
+        return self.head.num_classes
+
+    def score(
+        self, inputs: torch.Tensor, crops: torch.Tensor | None = None
+    ) -> tuple[Acts, torch.Tensor, torch.Tensor]:
+        """Run views and crops through the network, together.
+
+        Args:
+            inputs: Views, ``(B, 3, H, W)``.
+            crops: Other crops of the same images, ``(B, n, 3, H, W)``.
+
+        Returns:
+            The activations of the views; the softmax scores of the views,
+            ``(B, C)``; and the mean of those over an image's view and crops
+            (the paper's ten-crop classification), ``(B, C)``.
+        """
+        raise NotImplementedError
+
+    def maps(
+        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        """Give one map for each image: the mean over classes, refined.
+
+        Args:
+            acts: Of :meth:`score`.
+            inputs: Views, ``(B, 3, H, W)``.
+            classes: Class indices, ``(B, K)``.
+
+        Returns:
+            Maps, ``(B, h, w)`` float32, before any normalization.
+        """
+        raise NotImplementedError
+
+    def class_maps(
+        self, inputs: torch.Tensor, classes: torch.Tensor | Sequence[int]
+    ) -> torch.Tensor:
+        """Give the maps of any classes, from one pass of the trunk.
+
+        Args:
+            inputs: Views as the data preprocessor gives them, ``(B, 3, H, W)``.
+            classes: Class indices, ``(B, K)``; or ``(K,)``, the same for all.
+
+        Returns:
+            Maps, ``(B, K, h, w)`` float32, before any normalization.
+
+        Raises:
+            ValueError: If there is no such class.
+        """
+        acts, _, _ = self.score(inputs)
+        return self.each_map(acts, inputs, classes)
+
+    def each_map(
+        self,
+        acts: Acts,
+        inputs: torch.Tensor,
+        classes: torch.Tensor | Sequence[int],
+    ) -> torch.Tensor:
+        """Do what :meth:`class_maps` does with the activations of a pass."""
+        index = torch.as_tensor(classes, device=inputs.device)
+        if index.ndim == 1:
+            index = index.expand(len(inputs), -1)
+        total = self.num_classes
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < total:
+            raise ValueError(
+                f'The model has the classes 0 to {total - 1} '
+                f'(model.head.num_classes), asked were {index.unique().tolist()}.'
+            )
+        maps = [
+            self.maps(acts, inputs, index[:, k : k + 1]) for k in range(len(index.T))
+        ]
+        return torch.stack(maps, 1)
+
+    def predict(
+        self,
+        inputs: torch.Tensor,
+        data_samples: list[DataSample] | None = None,
+        crops: torch.Tensor | None = None,
+        test_cfg: Options = None,
+    ) -> list[DataSample]:
+        """Classify and localize.
+
+        Args:
+            inputs: Views, ``(B, 3, H, W)``.
+            data_samples: Where the results go. ``map_label='gt'`` reads their
+                ``gt_label``.
+            crops: Other crops of the same images, ``(B, n, 3, H, W)``; they
+                only help to classify.
+            test_cfg: Test options that win over those of ``model.head``, see
+                :class:`bas_mm.structures.TestOptions`.
+
+        Returns:
+            With ``pred_score`` ``(C,)``, ``pred_label`` ``(1,)``, ``pred_map``
+            ``(h, w)`` (low resolution, before normalization) and ``pred_bbox``
+            ``(4,)``, ``xyxy`` in pixels of the view, max exclusive.
+
+        Raises:
+            ValueError: If the map of the ground-truth label is asked for and
+                a sample has none, or an option is not allowed.
+        """
+        options = self.head.test_options(test_cfg)
+        if data_samples is None:
+            data_samples = [DataSample() for _ in inputs]
+        acts, view_scores, scores = self.score(inputs, crops)
+        pred_label = scores.argmax(1)
+        label = _map_labels(options, scores.shape[1], data_samples, pred_label)
+        classes = self.head.select_classes(view_scores, label, options)
+        maps = self.maps(acts, inputs, classes)
+        boxes = self.head.boxes(
+            acts, maps, inputs.shape[-2:], options.threshold, options.percentile
+        )
+        for sample, score, one, pred_map, box in zip(
+            data_samples, scores, pred_label, maps, boxes
+        ):
+            sample.set_pred_score(score).set_pred_label(one)
+            sample.pred_map = pred_map
+            sample.pred_bbox = box
+        return data_samples
+
+
+def _map_labels(
+    options: TestOptions,
+    num_classes: int,
+    data_samples: Sequence[DataSample],
+    pred_label: torch.Tensor,
+) -> torch.Tensor | None:
+    """Labels of ``map_label``, ``(B,)``; None where none is needed."""
+    if min(options.topk, num_classes) > 1 and not options.force_label:
+        return None
+    if options.map_label == 'pred':
+        return pred_label
+    if not all('gt_label' in sample for sample in data_samples):
+        raise ValueError(
+            "map_label='gt' takes the map of the ground-truth label, but "
+            'a sample has no `gt_label`. For images without labels set '
+            "`model.head.map_label='pred'`."
+        )
+    return gt_labels(data_samples).to(pred_label.device)
+
+
+def gt_labels(data_samples: Sequence[DataSample]) -> torch.Tensor:
+    """Give the ground-truth labels of a batch, ``(B,)``."""
+    return torch.cat([sample.gt_label for sample in data_samples])
+
+
+@MODELS.register_module()
+class WSOLClassifier(Localizer, ImageClassifier):
+    """A classifier that also says where.
+
+    A method is its head: what the head does with the features (loss, class
+    maps, boxes) is what tells methods apart. Everything after the map
+    (metrics, drawings, reports) knows maps, not methods.
 
     Args:
-        backbone (dict | nn.Module): A stock backbone.
-        neck (dict | nn.Module): A :class:`bas_mm.models.SplitNeck`.
-        head (dict | nn.Module): A head such as
-            :class:`bas_mm.models.CAMHead`.
-        data_preprocessor (dict, optional): Defaults to
+        backbone: A stock backbone.
+        neck: A :class:`bas_mm.models.SplitNeck`.
+        head: A head such as :class:`bas_mm.models.CAMHead`.
+        data_preprocessor: Defaults to
             ``dict(type='bas_mm.WSOLDataPreprocessor')``.
+        aux_losses: Losses that are added to the head's, whatever it is: each
+            a module with ``forward(acts, target, epoch) -> dict`` of weighted
+            losses, or its config.
+        refiner: A module (or its config) with ``refine(maps, acts, inputs,
+            classes) -> maps``, which changes the maps, ``(B, h, w)`` float32,
+            after the mean over classes ``(B, K)`` and before the boxes.
         **kwargs: Passed to :class:`mmpretrain.models.ImageClassifier`.
 
     Attributes:
@@ -34,11 +203,13 @@ class WSOLClassifier(ImageClassifier):
 
     def __init__(
         self,
-        backbone: dict,
-        neck: dict,
-        head: dict,
-        data_preprocessor: Optional[dict] = None,
-        **kwargs,
+        backbone: Any,
+        neck: Any,
+        head: Any,
+        data_preprocessor: dict[str, Any] | nn.Module | None = None,
+        aux_losses: Sequence[Any] = (),
+        refiner: Any = None,
+        **kwargs: Any,
     ) -> None:
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(
@@ -48,43 +219,27 @@ class WSOLClassifier(ImageClassifier):
             backbone, neck, head, data_preprocessor=data_preprocessor, **kwargs
         )
         self.neck.bind(self.backbone)
+        self.aux_losses = nn.ModuleList(map(build_module, aux_losses))
+        self.refiner = None if refiner is None else build_module(refiner)
         self.cls_only = False
 
-    @staticmethod
-    def labels(data_samples: List[DataSample]) -> torch.Tensor:
-        """Ground-truth labels of a batch, ``(B, )``."""
-        return torch.cat([sample.gt_label for sample in data_samples])
+    def init_weights(self) -> None:
+        """Initialize; pretrained weights must reach the trunk.
 
-    @staticmethod
-    def log_stats(
-        losses: Dict[str, torch.Tensor],
-        stats: Dict[str, torch.Tensor],
-        logit_map: torch.Tensor,
-    ) -> None:
-        """Hands figures of a training step to the hooks, without a sync.
-
-        Args:
-            losses (dict): The losses of the step, ``loss_cls`` among them.
-            stats (dict): More scalars to log.
-            logit_map (torch.Tensor): Logit maps, ``(B, C, h, w)``.
+        Raises:
+            ValueError: If a ``Pretrained`` init left a convolution of the
+                trunk without weights.
         """
-        MessageHub.get_current_instance().update_info(
-            'wsol_stats',
-            dict(
-                stats,
-                loss_cls=losses['loss_cls'].detach(),
-                peak_logit=logit_map.detach().abs().amax(),
-            ),
-            resumed=False,
-        )
+        with require_loaded(self.backbone):
+            super().init_weights()
 
-    def extract_feat(self, inputs: torch.Tensor, stage: str = 'neck'):
-        """Features at a stage: 'backbone', 'neck' or 'pre_logits'.
+    def extract_feat(self, inputs: torch.Tensor, stage: str = 'neck') -> Any:
+        """Give the features at a stage: 'backbone', 'neck' or 'pre_logits'.
 
         Args:
-            inputs (torch.Tensor): Images, ``(B, 3, H, W)``.
-            stage (str): 'neck' gives ``(F, f2(F))`` and 'pre_logits' the
-                last of them. Defaults to 'neck'.
+            inputs: Views, ``(B, 3, H, W)``.
+            stage: 'neck' gives the taps, ``F`` and ``f2(F)``; 'pre_logits'
+                the last of them.
         """
         if stage == 'backbone':
             return self.backbone(inputs)
@@ -94,104 +249,111 @@ class WSOLClassifier(ImageClassifier):
     def forward(
         self,
         inputs: torch.Tensor,
-        data_samples: Optional[List[DataSample]] = None,
+        data_samples: list[DataSample] | None = None,
         mode: str = 'tensor',
-        crops: Optional[torch.Tensor] = None,
-    ):
-        """The entry of the runner.
+        crops: torch.Tensor | None = None,
+    ) -> Any:
+        """Enter from the runner.
 
         Args:
-            inputs (torch.Tensor): Views, ``(B, 3, H, W)``.
-            data_samples (list[DataSample], optional): One for each view.
-            mode (str): 'tensor' gives logits ``(B, C)``, 'loss' a dict of
-                losses, 'predict' a list of samples.
-            crops (torch.Tensor, optional): Other crops of the same images,
-                ``(B, n, 3, H, W)``; only read by 'predict'.
+            inputs: Views, ``(B, 3, H, W)``.
+            data_samples: One for each view.
+            mode: 'tensor' gives logits ``(B, C)``, 'loss' a dict of losses,
+                'predict' a list of samples.
+            crops: Other crops of the same images, ``(B, n, 3, H, W)``; only
+                read by 'predict'.
         """
         if mode == 'predict':
             return self.predict(inputs, data_samples, crops=crops)
+        if mode == 'tensor':
+            return self.head(self.neck(inputs)).logits
         return super().forward(inputs, data_samples, mode)
 
-    @abstractmethod
-    def loss(
-        self, inputs: torch.Tensor, data_samples: List[DataSample]
-    ) -> Dict[str, torch.Tensor]:
-        """Losses of a batch, each already weighted."""
-
-    def predict(
-        self,
-        inputs: torch.Tensor,
-        data_samples: Optional[List[DataSample]] = None,
-        crops: Optional[torch.Tensor] = None,
-    ) -> List[DataSample]:
-        """Classifies and localises.
-
-        Views and crops pass the network together. The scores are the mean
-        over an image's view and crops of their softmax scores (the paper's
-        ten-crop classification); the maps come from the views alone.
-
-        Args:
-            inputs (torch.Tensor): Views, ``(B, 3, H, W)``.
-            data_samples (list[DataSample], optional): Where the results go.
-                ``map_label='gt'`` reads their ``gt_label``.
-            crops (torch.Tensor, optional): Other crops of the same images,
-                ``(B, n, 3, H, W)``.
+    def targets(self, data_samples: Sequence[DataSample]) -> torch.Tensor:
+        """Give what a batch is to be classified as.
 
         Returns:
-            list[DataSample]: With ``pred_score`` ``(C, )``, ``pred_label``
-            ``(1, )``, ``pred_map`` ``(h, w)`` (low resolution, before
-            normalisation) and ``pred_bbox`` ``(4, )``, xyxy in pixels of the
-            view, max exclusive.
+            Labels ``(B,)``; or, where a batch augmentation (CutMix, Mixup)
+            mixed them, the share of each class, ``(B, C)``.
 
         Raises:
-            ValueError: If the map of the ground-truth label is asked for and
-                a sample has none.
+            ValueError: If labels were mixed and the head's loss takes one
+                label for each image.
         """
-        head, n = self.head, len(inputs)
-        if data_samples is None:
-            data_samples = [DataSample() for _ in range(n)]
+        if not all('gt_score' in sample for sample in data_samples):
+            return gt_labels(data_samples)
+        if self.head.needs_label:
+            raise ValueError(
+                f'{type(self.head).__name__} needs one label for each image, but a '
+                'batch augmentation mixed them: take `batch_augments` out of '
+                '`model.data_preprocessor`, or train a method that takes mixed '
+                'labels, such as CAM.'
+            )
+        return torch.stack([sample.gt_score for sample in data_samples])
+
+    def loss(
+        self, inputs: torch.Tensor, data_samples: list[DataSample]
+    ) -> dict[str, torch.Tensor]:
+        """Give the losses of a batch, each already weighted.
+
+        Args:
+            inputs: Views, ``(B, 3, H, W)``.
+            data_samples: With ``gt_label``.
+
+        Returns:
+            Losses, and figures for the log (without 'loss' in their names),
+            ``peak_logit`` among them, the largest absolute logit.
+        """
+        target = self.targets(data_samples)
+        first = self.neck.run(inputs)
+        acts = self.head(first.feats)
+        if self.cls_only:
+            losses = self.head.cls_loss(acts, target)
+        else:
+            rerun = Rerun(self.neck, self.head, inputs, first)
+            losses = self.head.loss(acts, target, rerun)
+            epoch = MessageHub.get_current_instance().runtime_info.get('epoch', 0)
+            for aux in self.aux_losses:
+                losses.update(aux(acts, target, epoch))
+        losses['peak_logit'] = acts.logits.detach().abs().amax()
+        return losses
+
+    def score(
+        self, inputs: torch.Tensor, crops: torch.Tensor | None = None
+    ) -> tuple[Acts, torch.Tensor, torch.Tensor]:
+        """Run views and crops through the network, see :meth:`Localizer.score`."""
+        n = len(inputs)
         if crops is not None:
             inputs = torch.cat([inputs, crops.flatten(0, 1)])
-        feat, trunk = self.extract_feat(inputs)
-        logit_map = head.classifier(trunk)
-        scores = head.pool(logit_map).softmax(1)
+        acts = self.head(self.neck(inputs))
+        scores = acts.logits.softmax(1)
         view_scores = scores[:n]
-        if crops is not None:
-            scores = torch.cat(
-                [view_scores[:, None], scores[n:].unflatten(0, (n, -1))], 1
-            ).mean(1)
-        pred_label = scores.argmax(1)
-        classes = head.select_classes(
-            view_scores, self._map_labels(data_samples, pred_label)
-        )
-        maps = head.class_maps(feat[:n], logit_map[:n], classes)
-        maps = maps.mean(1, dtype=torch.float32)
+        if crops is None:
+            return acts, view_scores, scores
+        crop_scores = scores[n:].unflatten(0, (n, -1))
+        scores = torch.cat([view_scores[:, None], crop_scores], 1).mean(1)
+        return acts[:n], view_scores, scores
 
-        # one transfer for each batch; OpenCV finds the boxes on the host
-        size = inputs.shape[-2:]
-        for sample, score, label, pred_map, host_map in zip(
-            data_samples, scores, pred_label, maps, maps.cpu().numpy()
-        ):
-            sample.set_pred_score(score).set_pred_label(label)
-            sample.pred_map = pred_map
-            sample.pred_bbox = torch.from_numpy(
-                map_to_bbox(host_map, size, head.threshold)
-            )
-        return data_samples
+    def maps(
+        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        """Give one map for each image, see :meth:`Localizer.maps`."""
+        maps = self.head.class_maps(acts, classes).mean(1, dtype=torch.float32)
+        if self.refiner is not None:
+            maps = self.refiner.refine(maps, acts, inputs, classes)
+        return maps
 
-    def _map_labels(
-        self, data_samples: List[DataSample], pred_label: torch.Tensor
-    ) -> Optional[torch.Tensor]:
-        """Labels of ``head.map_label``, ``(B, )``; None where not needed."""
-        head = self.head
-        if min(head.topk, head.num_classes) > 1 and not head.force_label:
-            return None
-        if head.map_label == 'pred':
-            return pred_label
-        if not all('gt_label' in sample for sample in data_samples):
-            raise ValueError(
-                "map_label='gt' takes the map of the ground-truth label, but "
-                'a sample has no `gt_label`. For images without labels set '
-                "`model.head.map_label='pred'`."
-            )
-        return self.labels(data_samples).to(pred_label.device)
+
+def build_module(module: Any) -> Any:
+    """Build a module from its config; a module stays what it is."""
+    return module if isinstance(module, nn.Module) else STOCK_MODELS.build(module)
+
+
+@MODELS.register_module()
+class BASClassifier(WSOLClassifier):
+    """:class:`WSOLClassifier` under the name that BAS configs give it."""
+
+
+@MODELS.register_module()
+class CAMClassifier(WSOLClassifier):
+    """:class:`WSOLClassifier` under the name that CAM configs give it."""

@@ -1,4 +1,4 @@
-from .bas_head import BASHead
-from .cam_head import CAMHead
+from bas_mm.models.heads.bas_head import BASHead
+from bas_mm.models.heads.cam_head import CAMHead
 
 __all__ = ['BASHead', 'CAMHead']

@@ -1,70 +1,110 @@
-"""The generator of foreground maps beside the classification head."""
+"""BAS: the generator of foreground maps beside the classification head."""
 
-from typing import Optional, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bas_mm.models.heads.cam_head import CAMHead, Losses, select_maps
+from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
-
-from .cam_head import CAMHead
+from bas_mm.structures import Acts
 
 
 @MODELS.register_module()
 class BASHead(CAMHead):
-    """Classification head and generator of BAS (paper, Sec. 3.2).
+    """Background Activation Suppression (paper, Sec. 3.2).
 
-    The generator is one conv3x3 and a sigmoid: one foreground map in (0, 1)
-    for each class, read from ``F`` at the cut of the trunk.
+    Wu, Zhai, Cao, CVPR 2022, `arXiv 2112.00580
+    <https://arxiv.org/abs/2112.00580>`_. The generator is one conv3x3 and a
+    sigmoid: one foreground map in (0, 1) for each class, read from ``F`` at
+    the cut of the trunk. The background map masks ``F`` before a second pass
+    through ``f2`` and the classification head with this step's weights,
+    frozen: the generator learns to leave no activation of the class in the
+    background.
 
     Args:
-        map_channels (int): Channels of ``F``, the features at the cut.
-        loss (dict): The loss that joins the four terms. Defaults to
+        map_channels: Channels of ``F``, the features at the cut.
+        loss: The loss that joins the four terms. Defaults to
             ``dict(type='bas_mm.AMCLoss')``.
         **kwargs: The arguments of :class:`CAMHead`.
     """
 
+    needs_label = True
+
     def __init__(
-        self, *args, map_channels: int, loss: Optional[dict] = None, **kwargs
+        self,
+        *args: Any,
+        map_channels: int,
+        loss: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, loss=loss or dict(type='bas_mm.AMCLoss'), **kwargs)
         self.generator = nn.Conv2d(map_channels, self.num_classes, 3, padding=1)
 
-    def class_maps(
-        self, feat: torch.Tensor, logit_map: torch.Tensor, classes: torch.Tensor
-    ) -> torch.Tensor:
-        """Foreground maps of the asked classes.
+    def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
+        """Give foreground maps of the asked classes.
 
         Where fewer than half of the classes are asked for, only their
         filters run (one group of a grouped conv for each image): the same
         values and gradients as the full conv, for K / C of its cost.
 
         Args:
-            feat (torch.Tensor): ``F``, ``(B, N, H, W)``.
-            logit_map (torch.Tensor): Not used by BAS.
-            classes (torch.Tensor): Class indices, ``(B, K)``.
+            acts: Of :meth:`forward`; ``F`` is ``(B, N, H, W)``.
+            classes: Class indices, ``(B, K)``.
 
         Returns:
-            torch.Tensor: float32 maps in (0, 1), ``(B, K, H, W)``.
+            float32 maps in (0, 1), ``(B, K, H, W)``.
         """
+        feat = acts.feats[-2]
         (b, n, h, w), k = feat.shape, classes.shape[1]
         gen = self.generator
         if 2 * k > self.num_classes:
-            maps = super().class_maps(feat, gen(feat), classes)
+            maps = select_maps(gen(feat), classes)
         else:
             index = classes.flatten()
             maps = F.conv2d(
                 feat.reshape(1, b * n, h, w),
                 gen.weight[index],  # (B * K, N, 3, 3)
-                gen.bias[index],
-                padding=gen.padding,
+                None if gen.bias is None else gen.bias[index],
+                padding=1,
                 groups=b,
             ).view(b, k, h, w)
         return maps.float().sigmoid()
 
-    def loss(
-        self, logit_map: torch.Tensor, target: torch.Tensor, *args
-    ) -> Tuple[dict, dict]:
-        """Losses and figures for the log, see :meth:`AMCLoss.forward`."""
-        return self.loss_module(logit_map, target, *args)
+    def loss(self, acts: Acts, target: torch.Tensor, rerun: Rerun) -> Losses:
+        """Give the four terms of :class:`bas_mm.models.AMCLoss`.
+
+        Args:
+            acts: Of :meth:`forward`.
+            target: Labels, ``(B,)``.
+            rerun: Runs the trunk and this head again.
+
+        Returns:
+            ``loss_cls``, ``loss_frg``, ``loss_ac``, ``loss_bas``, weighted,
+            and figures for the log.
+        """
+        if not self.loss_module.needs_map:
+            return self.cls_loss(acts, target)
+
+        def background(bg: torch.Tensor) -> torch.Tensor:
+            """Logits of the masked input in the frozen pass."""
+            if self.loss_module.mask == 'feature':
+                return rerun(acts.feats[-2].detach() * bg, frozen=True).logits
+            views = rerun.inputs
+            bg = F.interpolate(
+                bg, views.shape[2:], mode='bilinear', align_corners=False
+            )
+            return rerun(views * bg, frozen=True, stage=0).logits
+
+        fg = self.class_maps(acts, target[:, None])
+        return self.loss_module(acts, target, fg, background)
+
+    def cls_loss(self, acts: Acts, target: torch.Tensor) -> Losses:
+        """Give the loss of classification alone; the other terms are 0."""
+        losses = self.loss_module(acts, target)
+        # DistributedDataParallel wants every parameter in the graph
+        idle = [p.sum() for p in self.generator.parameters()]
+        losses['loss_ac'] = losses['loss_ac'] + 0 * torch.stack(idle).sum()
+        return losses

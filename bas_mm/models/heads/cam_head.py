@@ -1,6 +1,7 @@
 """The classification head of WSOL: logit maps, their mean, class maps."""
 
-from typing import Optional, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -8,7 +9,12 @@ from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.registry import MODELS as STOCK_MODELS
 from torch import nn
 
+from bas_mm.localization import map_to_bbox
+from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
+from bas_mm.structures import Acts, TestOptions
+
+Losses = dict[str, torch.Tensor]
 
 
 @MODELS.register_module()
@@ -17,35 +23,31 @@ class CAMHead(BaseModule):
 
     ``num_convs`` times (conv3x3 to ``mid_channels``, ReLU), a conv1x1 to one
     logit map for each class, and a ReLU (``final_relu``). The logits are the
-    means of the logit maps. A class's logit map is its class activation map,
-    as in the fully convolutional form of CAM (ACoL, CVPR 2018, Sec. 3.1).
-    So a trained classifier's linear layer is such a head: with
-    ``num_convs=0`` and ``init_cfg=dict(type='Pretrained', checkpoint=...,
-    prefix=NAME)``, NAME being the layer's in the checkpoint, it is loaded.
+    means of the logit maps. A class's logit map is its class activation map
+    (Zhou et al., CVPR 2016), as in the fully convolutional form of CAM (ACoL,
+    CVPR 2018, Sec. 3.1). So a trained classifier's linear layer is such a
+    head: with ``num_convs=0`` and ``init_cfg=dict(type='Pretrained',
+    checkpoint=..., prefix=NAME)``, NAME being the layer's in the checkpoint,
+    it is loaded.
+
+    A method is a subclass that changes what it has to: :meth:`forward`,
+    :meth:`class_maps`, :meth:`loss`, :meth:`boxes`.
 
     Args:
-        num_classes (int): Number of classes.
-        in_channels (int): Channels of the trunk's features.
-        mid_channels (int): Channels of the 3x3 convs. Defaults to 1024.
-        num_convs (int): Number of the 3x3 convs; 0 leaves only the conv1x1.
-            Defaults to 2, the head of the BAS paper.
-        final_relu (bool): ReLU on the logit maps (CVPR paper). Defaults to
-            True.
-        topk (int): The map of an image is the mean of the maps of this many
-            classes; at most all of them. Defaults to 1.
-        map_label (str): Which single class's map is taken for ``topk=1``:
-            'gt' the ground-truth label's (what GT-known Loc means), 'pred'
-            the predicted label's (all that a picture without label allows).
-            Defaults to 'gt'.
-        force_label (bool): For ``topk > 1``, put the class of ``map_label``
-            among the chosen, in place of the lowest score, if it is not
-            there. The paper's text does so, its code does not. Defaults to
-            False.
-        threshold (float): Where the min-max normalised map is cut for
-            ``pred_bbox``. Defaults to 0.15.
-        loss (dict): The classification loss. Defaults to cross-entropy.
-        init_cfg (dict | list[dict], optional): Initialization config.
+        num_classes: Number of classes.
+        in_channels: Channels of the trunk's features.
+        mid_channels: Channels of the 3x3 convs.
+        num_convs: Number of the 3x3 convs; 0 leaves only the conv1x1. The
+            default is the head of the BAS paper.
+        final_relu: ReLU on the logit maps (CVPR paper).
+        topk, map_label, force_label, threshold, percentile: Defaults of the
+            test options, see :class:`bas_mm.structures.TestOptions`.
+        loss: The classification loss. Defaults to cross-entropy.
+        init_cfg: Initialization config.
     """
+
+    #: Whether the loss takes one label for each image and no mixed ones.
+    needs_label = False
 
     def __init__(
         self,
@@ -57,28 +59,21 @@ class CAMHead(BaseModule):
         topk: int = 1,
         map_label: str = 'gt',
         force_label: bool = False,
-        threshold: float = 0.15,
-        loss: Optional[dict] = None,
-        init_cfg: Optional[dict] = None,
+        threshold: float | str = 0.15,
+        percentile: float | None = None,
+        loss: dict[str, Any] | None = None,
+        init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
-        if topk < 1:
-            raise ValueError(f'`model.head.topk` must be at least 1, got {topk}.')
-        if map_label not in ('gt', 'pred'):
-            raise ValueError(
-                f"`model.head.map_label` must be 'gt' or 'pred', got {map_label!r}."
-            )
-        if not 0 <= threshold <= 1:
-            raise ValueError(
-                f'`model.head.threshold` must be between 0 and 1, got {threshold}.'
-            )
         self.num_classes = num_classes
         self.final_relu = final_relu
         self.topk = topk
         self.map_label = map_label
         self.force_label = force_label
         self.threshold = threshold
-        layers = []
+        self.percentile = percentile
+        self.test_options()  # speaks up where one is not allowed
+        layers: list[nn.Module] = []
         for _ in range(num_convs):
             layers += [
                 nn.Conv2d(in_channels, mid_channels, 3, padding=1),
@@ -92,8 +87,8 @@ class CAMHead(BaseModule):
         self.loss_module = STOCK_MODELS.build(loss or dict(type='CrossEntropyLoss'))
         self._register_load_state_dict_pre_hook(self._from_linear)
 
-    def _from_linear(self, state_dict: dict, prefix: str, *args) -> None:
-        """Takes a linear layer's ``weight`` and ``bias`` as the conv1x1's."""
+    def _from_linear(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Take a linear layer's ``weight`` and ``bias`` as the conv1x1's."""
         conv = f'{prefix}classifier.{len(self.classifier) - 1 - self.final_relu}'
         for name in ('weight', 'bias'):
             value = state_dict.pop(prefix + name, None)
@@ -102,67 +97,167 @@ class CAMHead(BaseModule):
                     value[..., None, None] if value.ndim == 2 else value
                 )
 
+    def test_options(
+        self, changes: Mapping[str, Any] | TestOptions | None = None
+    ) -> TestOptions:
+        """Give the test options: the head's own, with some changed.
+
+        Raises:
+            ValueError: If one is not allowed.
+        """
+        if isinstance(changes, TestOptions):
+            return changes
+        own = TestOptions(
+            self.topk,
+            self.map_label,
+            self.force_label,
+            self.threshold,
+            self.percentile,
+        )
+        return own.replace(**(changes or {}))
+
     @staticmethod
     def pool(logit_map: torch.Tensor) -> torch.Tensor:
         """Logit maps ``(B, C, h, w)`` to float32 logits ``(B, C)``."""
         return logit_map.mean((2, 3), dtype=torch.float32)
 
-    def forward(self, feats: Tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Features of the neck to logits ``(B, C)``."""
-        return self.pool(self.classifier(feats[-1]))
-
-    def class_maps(
-        self, feat: torch.Tensor, logit_map: torch.Tensor, classes: torch.Tensor
-    ) -> torch.Tensor:
-        """Maps of the asked classes, before any normalisation.
+    def forward(self, feats: Sequence[torch.Tensor]) -> Acts:
+        """Classify.
 
         Args:
-            feat (torch.Tensor): ``F`` at the cut of the trunk, ``(B, N, H,
-                W)``. Not used by CAM.
-            logit_map (torch.Tensor): Logit maps, ``(B, C, h, w)``.
-            classes (torch.Tensor): Class indices, ``(B, K)``.
+            feats: Feature maps of the neck, the trunk's last one last.
 
         Returns:
-            torch.Tensor: Maps, ``(B, K, h, w)``.
+            Logits and logit maps, beside the features.
         """
-        index = classes[..., None, None].expand(-1, -1, *logit_map.shape[2:])
-        return logit_map.gather(1, index)
+        logit_map = self.classifier(feats[-1])
+        return Acts(tuple(feats), self.pool(logit_map), logit_map)
+
+    def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
+        """Give the maps of the asked classes, before any normalization.
+
+        Args:
+            acts: Of :meth:`forward`.
+            classes: Class indices, ``(B, K)``.
+
+        Returns:
+            Maps, ``(B, K, h, w)``.
+        """
+        if acts.logit_map is None:
+            raise ValueError(
+                f'{type(self).__name__} has no logit map to read maps from: it must '
+                'override `class_maps`.'
+            )
+        return select_maps(acts.logit_map, classes)
+
+    def boxes(
+        self,
+        acts: Acts,
+        maps: torch.Tensor,
+        size: Sequence[int],
+        threshold: float | str,
+        percentile: float | None = None,
+    ) -> torch.Tensor:
+        """Give one box for each image: by default that of its map.
+
+        A method that regresses boxes overrides this, and renders them in
+        :meth:`class_maps`, so that every metric and drawing works unchanged.
+
+        Args:
+            acts: Of :meth:`forward`.
+            maps: Shape ``(B, h, w)``, after the mean over classes and the
+                refiner.
+            size: ``(h, w)`` of the view, in pixels.
+            threshold: See :func:`bas_mm.localization.cut_of`.
+            percentile: See :func:`bas_mm.localization.cut_of`.
+
+        Returns:
+            Shape ``(B, 4)``, float32 on the CPU, ``xyxy`` in pixels of the
+            view, max exclusive.
+        """
+        # one transfer for each batch; OpenCV finds the boxes on the host
+        boxes = [
+            torch.from_numpy(map_to_bbox(one, size, threshold, percentile=percentile))
+            for one in maps.cpu().numpy()
+        ]
+        return torch.stack(boxes)
 
     def select_classes(
-        self, scores: torch.Tensor, label: Optional[torch.Tensor]
+        self, scores: torch.Tensor, label: torch.Tensor | None, options: TestOptions
     ) -> torch.Tensor:
-        """Chooses the classes whose maps are averaged (paper, Sec. 3.3).
+        """Choose the classes whose maps are averaged (paper, Sec. 3.3).
 
         Args:
-            scores (torch.Tensor): Class scores of the view, ``(B, C)``.
-            label (torch.Tensor, optional): The label of ``map_label``,
-                ``(B, )``. Needed for ``topk=1`` and for ``force_label``.
+            scores: Class scores of the view, ``(B, C)``.
+            label: The label of ``map_label``, ``(B,)``. Needed for ``topk=1``
+                and for ``force_label``.
+            options: Test options.
 
         Returns:
-            torch.Tensor: Class indices, ``(B, K)``.
+            Class indices, ``(B, K)``.
         """
-        k = min(self.topk, scores.shape[1])
-        if k == 1:
+        k = min(options.topk, scores.shape[1])
+        if label is not None and k == 1:
             return label[:, None]
         classes = scores.topk(k, dim=1).indices
-        if self.force_label:
+        if label is not None and options.force_label:
             missing = (classes != label[:, None]).all(1)
             classes[:, -1] = torch.where(missing, label, classes[:, -1])
         return classes
 
-    def loss(self, logit_map: torch.Tensor, target: torch.Tensor) -> Tuple[dict, dict]:
-        """Classification loss and the accuracy of the batch.
+    def loss(self, acts: Acts, target: torch.Tensor, rerun: Rerun) -> Losses:
+        """Give the losses of a training step, weighted, and figures for the log.
 
         Args:
-            logit_map (torch.Tensor): Logit maps, ``(B, C, h, w)``.
-            target (torch.Tensor): Labels, ``(B, )``.
+            acts: Of :meth:`forward`.
+            target: Labels ``(B,)``; or, where labels were mixed, the share
+                of each class, ``(B, C)``.
+            rerun: Runs the trunk and this head again.
 
         Returns:
-            tuple[dict, dict]: ``loss_cls``, and for the log ``acc``
-            (percent).
+            What has 'loss' in its name is added up; the rest is logged.
         """
-        logits = self.pool(logit_map)
-        return (
-            dict(loss_cls=self.loss_module(logits, target)),
-            dict(acc=Accuracy.calculate(logits.argmax(1), target)[0]),
+        return self.cls_loss(acts, target)
+
+    def cls_loss(self, acts: Acts, target: torch.Tensor) -> Losses:
+        """Give the loss of classification alone, and the accuracy.
+
+        Args:
+            acts: Of :meth:`forward`.
+            target: As in :meth:`loss`.
+
+        Returns:
+            ``loss_cls``, and for the log ``acc`` (percent).
+        """
+        return dict(
+            loss_cls=self.loss_module(acts.logits, target),
+            acc=batch_accuracy(acts.logits, target),
         )
+
+
+def select_maps(maps: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Take the maps of classes out of those of all, ``(B, C, h, w)``.
+
+    Example:
+        >>> maps = torch.arange(3.0).view(1, 3, 1, 1)
+        >>> select_maps(maps, torch.tensor([[2, 0]])).flatten().tolist()
+        [2.0, 0.0]
+    """
+    index = classes[..., None, None].expand(-1, -1, *maps.shape[2:])
+    return maps.gather(1, index)
+
+
+def batch_accuracy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Give the share of right classes in percent.
+
+    Args:
+        logits: Shape ``(B, C)``.
+        target: Labels ``(B,)``, or shares of the classes ``(B, C)``, of which
+            the largest counts.
+
+    Example:
+        >>> batch_accuracy(torch.eye(2), torch.tensor([0, 0])).item()
+        50.0
+    """
+    label = target if target.ndim == 1 else target.argmax(1)
+    return Accuracy.calculate(logits.argmax(1), label)[0]

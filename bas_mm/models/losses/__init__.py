@@ -1,3 +1,3 @@
-from .amc_loss import AMCLoss
+from bas_mm.models.losses.amc_loss import AMCLoss
 
 __all__ = ['AMCLoss']

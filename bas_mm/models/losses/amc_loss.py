@@ -1,6 +1,6 @@
 """Activation map constraint: the loss of BAS."""
 
-from typing import Callable, Dict, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from mmpretrain.evaluation.metrics import Accuracy
 from torch import nn
 
 from bas_mm.registry import MODELS
+from bas_mm.structures import Acts
 
 
 @MODELS.register_module()
@@ -23,14 +24,21 @@ class AMCLoss(nn.Module):
     loss_bas ``lambda_`` min(S_bg / (S + 1e-8), 1); S is detached
     ======== ============================================================
 
+    Where S_bg / S is above 1 the loss is 1, as the paper writes it, and has no
+    gradient; the authors' code has no gradient there either, but logs 0. Only
+    curves of ``loss_bas`` differ by that, not what is learned.
+
     A term whose weight is 0 is not computed; its loss is 0.
 
     Args:
-        alpha (float): Weight of the foreground region guidance.
-        beta (float): Weight of the area constraint.
-        lambda_ (float): Weight of the background activation suppression.
-        mask (str): What the background map masks before the frozen pass:
-            'feature' (F, the paper) or 'image' (paper, Fig. 7).
+        alpha: Weight of the foreground region guidance.
+        beta: Weight of the area constraint.
+        lambda_: Weight of the background activation suppression.
+        mask: What the background map masks before the frozen pass:
+            'feature' (F, the paper) or 'image' (the view; paper, Fig. 7).
+
+    Raises:
+        ValueError: If a weight is negative or ``mask`` unknown.
     """
 
     def __init__(
@@ -57,52 +65,51 @@ class AMCLoss(nn.Module):
 
     @property
     def needs_map(self) -> bool:
-        """bool: Whether any term reads the foreground map."""
+        """Whether any term reads the foreground map."""
         return any((self.alpha, self.beta, self.lambda_))
 
     def forward(
         self,
-        logit_map: torch.Tensor,
+        acts: Acts,
         target: torch.Tensor,
-        fg: Optional[torch.Tensor] = None,
-        background: Optional[Callable[[torch.Tensor], torch.Tensor]] = None,
-    ) -> Tuple[Dict[str, torch.Tensor], Dict[str, torch.Tensor]]:
-        """Computes the weighted terms.
+        fg: torch.Tensor | None = None,
+        background: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Compute the weighted terms.
 
         Args:
-            logit_map (torch.Tensor): Logit maps, ``(B, C, h, w)``.
-            target (torch.Tensor): Labels, ``(B, )``.
-            fg (torch.Tensor, optional): Foreground map of each image's label,
-                ``(B, 1, H, W)`` in (0, 1). None: classification alone.
-            background (Callable, optional): From the background map ``(B, 1,
-                H, W)`` to the logits ``(B, C)`` that the frozen network gives
-                to the masked input. Only called where ``lambda_`` > 0.
+            acts: Logits ``(B, C)`` and logit maps ``(B, C, h, w)``.
+            target: Labels, ``(B,)``.
+            fg: Foreground map of each image's label, ``(B, 1, H, W)`` in
+                (0, 1). None: classification alone.
+            background: From the background map ``(B, 1, H, W)`` to the logits
+                ``(B, C)`` that the frozen network gives to the masked input.
+                Only called where ``lambda_`` > 0.
 
         Returns:
-            tuple[dict, dict]: The four losses, and detached figures for the
-            log: ``acc`` (of the batch, in percent), ``fg_area`` (mean of the
-            map), ``bg_ratio`` (mean of S_bg / S before the cap of 1, over the
-            images with S > 0).
+            The four losses, and detached figures for the log: ``acc`` (of the
+            batch, in percent), ``fg_area`` (mean of the map), ``bg_ratio``
+            (mean of S_bg / S before the cap of 1, over the images with S > 0).
         """
-        logits = logit_map.mean((2, 3), dtype=torch.float32)
+        logits, logit_map = acts.logits, acts.logit_map
         zero = logits.new_zeros(())
         losses = dict(
             loss_cls=F.cross_entropy(logits, target),
             loss_frg=zero,
             loss_ac=zero,
             loss_bas=zero,
+            acc=Accuracy.calculate(logits.argmax(1), target)[0],
         )
-        stats = dict(acc=Accuracy.calculate(logits.argmax(1), target)[0])
         if fg is None:
-            return losses, stats
-        stats['fg_area'] = fg.detach().mean()
-        if self.alpha:
+            return losses
+        losses['fg_area'] = fg.detach().mean()
+        if self.alpha and logit_map is not None:
             weight = F.adaptive_avg_pool2d(fg, logit_map.shape[2:])
             frg = (weight * logit_map).mean((2, 3), dtype=torch.float32)
             losses['loss_frg'] = self.alpha * F.cross_entropy(frg, target)
         if self.beta:
             losses['loss_ac'] = self.beta * fg.mean()
-        if self.lambda_:
+        if self.lambda_ and background is not None:
             index = target[:, None]
             # journal version: ReLU on the scalars; with the ReLU on the
             # logit map (paper) they are >= 0 already
@@ -111,7 +118,6 @@ class AMCLoss(nn.Module):
             ratio = s_bg / (s + 1e-8)
             losses['loss_bas'] = self.lambda_ * ratio.clamp(max=1).mean()
             alive = (s > 0).float()
-            stats['bg_ratio'] = (ratio.detach() * alive).sum() / alive.sum().clamp(
-                min=1
-            )
-        return losses, stats
+            total = (ratio.detach() * alive).sum()
+            losses['bg_ratio'] = total / alive.sum().clamp(min=1)
+        return losses

@@ -1,3 +1,3 @@
-from .split_neck import SplitNeck
+from bas_mm.models.necks.split_neck import SplitNeck
 
 __all__ = ['SplitNeck']

@@ -1,115 +1,153 @@
 """The backbone-split neck."""
 
-from typing import Iterator, List, Optional, Tuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS as STOCK_MODELS
 from torch import nn
 
+from bas_mm.models.trunks import (
+    Flow,
+    Tokens,
+    as_feat,
+    find_chain,
+    get_layers,
+    list_names,
+    open_chain,
+    span_of,
+)
 from bas_mm.registry import MODELS
+
+
+class Pass(NamedTuple):
+    """What one pass through the trunk gives.
+
+    Attributes:
+        feats: Feature maps, ``(B, N, h, w)``: each tap, then ``F``, then the
+            trunk's last.
+        flows: The same as they flow on: with the class token, for instance.
+    """
+
+    feats: tuple[torch.Tensor, ...]
+    flows: tuple[Flow, ...]
+
+    def detach(self) -> 'Pass':
+        """Give the same without gradient."""
+        flows = tuple(
+            Tokens(flow.seq.detach(), flow.size)
+            if isinstance(flow, Tokens)
+            else flow.detach()
+            for flow in self.flows
+        )
+        return Pass(tuple(map(as_feat, flows)), flows)
+
+
+class _Plan(NamedTuple):
+    """What the neck runs; indices count the steps."""
+
+    names: list[str]  # layers of the trunk
+    pool: int | None  # before which of them the pool stands
+    inserts: dict[int, str]  # behind how many of them which insert stands
+    marks: tuple[int, ...]  # steps before each tap, before f2, and all of them
+    fragile: set[int]  # steps at a mark that change their input in place
+    channels: tuple[int, ...]  # at each mark
+
+
+class _Insert(nn.Module):
+    """A module that was put into the trunk; tokens pass it as a feature map."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, flow: Flow) -> Flow:
+        if isinstance(flow, Tokens):
+            return flow.replace_feat(self.module(flow.feat))
+        return self.module(flow)
 
 
 @MODELS.register_module()
 class SplitNeck(BaseModule):
     """Cuts one stock backbone in two: ``f2(f1(x))`` is the backbone itself.
 
-    BAS reads its generator from the features between ``f1`` (the extractor)
-    and ``f2`` (the rest of the trunk), see Sec. 3.1 of the `paper
-    <https://arxiv.org/abs/2112.00580>`_. The neck owns no layer: both halves
-    are views of the backbone's children, taken in forward order each time
-    they are asked for. The keys of the state dict stay ``backbone.*``, so any
-    mmpretrain or torchvision checkpoint loads, and layers that something
-    replaced later (``SyncBatchNorm``, say) are seen.
+    BAS reads its generator from the features ``F`` between ``f1`` (the
+    extractor) and ``f2`` (the rest of the trunk), see Sec. 3.1 of the `paper
+    <https://arxiv.org/abs/2112.00580>`_. The neck owns no layer of the trunk:
+    both halves are views of the backbone's layers. The keys of the state dict
+    stay ``backbone.*``, so any mmpretrain or torchvision checkpoint loads, and
+    layers that something replaced later (``SyncBatchNorm``, say) are seen.
 
-    The backbone must run its children one after the other, as ``VGG``,
-    ``ResNet``, ``MobileNetV2`` and ``InceptionV3`` do. A dotted name cuts
-    inside a :class:`torch.nn.Sequential` child.
+    When it is bound, the neck watches the backbone run once on a tiny view and
+    checks that its layers, one after the other, give exactly the backbone's
+    own output; a backbone that does otherwise is refused. A dotted name cuts
+    inside a :class:`torch.nn.Sequential`. Where ``out_indices`` end before the
+    last layer, so does the trunk.
 
     Args:
-        start (str, optional): Name of the first layer of ``f2``, as in
+        start: Name of the first layer of ``f2``, as in
             ``backbone.named_modules()``: ``'layer4'``, ``'features.13'``.
             None: ``f1`` is the whole trunk, ``f2`` the identity.
-        end (str, optional): Name of the first layer that belongs to neither
-            half (a classifier to leave out). Defaults to None.
-        pool (int, optional): Kernel and stride of a max-pool that stands
-            before ``start`` and belongs to ``f2``. Defaults to None.
+        end: Name of the first layer that belongs to neither half (a
+            classifier to leave out).
+        pool: Kernel and stride of a max-pool that stands before ``start`` and
+            belongs to ``f2``.
+        taps: Names of layers whose output is handed out as well.
+        inserts: From the name of a layer to the module (or its config) that
+            is put behind it. They take and give feature maps of one shape; in
+            the state dict they are ``neck.inserts.*``, with ``_`` for the dots
+            of the name.
     """
 
     def __init__(
         self,
-        start: Optional[str] = None,
-        end: Optional[str] = None,
-        pool: Optional[int] = None,
+        start: str | None = None,
+        end: str | None = None,
+        pool: int | None = None,
+        taps: Sequence[str] = (),
+        inserts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.start = start
         self.end = end
         self.pool = pool
-        self._backbone: Tuple[nn.Module, ...] = ()  # a tuple: not registered
+        self.taps = tuple(taps)
+        self.insert_names = tuple(inserts or ())
+        self.inserts = nn.ModuleDict(
+            {
+                _key(name): module
+                if isinstance(module, nn.Module)
+                else STOCK_MODELS.build(module)
+                for name, module in (inserts or {}).items()
+            }
+        )
+        self._backbone: tuple[nn.Module, ...] = ()  # a tuple: not registered
+        self._plan: _Plan | None = None
 
     def bind(self, backbone: nn.Module) -> None:
-        """Points the neck at the backbone that it cuts.
+        """Point the neck at the backbone that it cuts, and check the cut.
+
+        Weights, statistics, modes and the state of random generators stay as
+        they are. A backbone without values (on the meta device) is checked
+        when it first runs.
 
         Args:
-            backbone (nn.Module): The trunk; it stays registered where it is.
+            backbone: The trunk; it stays registered where it is.
 
         Raises:
-            ValueError: If ``start`` or ``end`` is no layer at which the
-                backbone can be cut, or they stand in the wrong order.
+            ValueError: If the backbone is no chain of layers, or a name is no
+                layer at which it can be cut, or they stand in the wrong order.
         """
         self._backbone = (backbone,)
-        names = [name for name, _ in self._layers(backbone)]
-        for field, name in (('start', self.start), ('end', self.end)):
-            if name is not None and name not in names:
-                raise ValueError(
-                    f'SplitNeck: {field}={name!r} is not a layer of '
-                    f'{type(backbone).__name__} at which it can be cut. '
-                    f'Set `model.neck.{field}` to one of: {", ".join(names)}'
-                )
-        if self.start is not None and self.end is not None and self._parts()[1] == []:
-            raise ValueError(
-                f'SplitNeck: end={self.end!r} must come after '
-                f'start={self.start!r}. The layers of '
-                f'{type(backbone).__name__} in order: {", ".join(names)}'
-            )
-
-    def _layers(
-        self, module: nn.Module, prefix: str = ''
-    ) -> Iterator[Tuple[str, nn.Module]]:
-        """Every layer at which the trunk can be cut, outer ones first."""
-        for name, child in module.named_children():
-            yield prefix + name, child
-            if isinstance(child, nn.Sequential):
-                yield from self._layers(child, f'{prefix}{name}.')
-
-    def _parts(self) -> Tuple[List[nn.Module], List[nn.Module]]:
-        """The layers of ``f1`` and of ``f2`` in forward order."""
-        parts: Tuple[List[nn.Module], List[nn.Module]] = ([], [])
-        state = dict(part=0, done=False)
-
-        def holds(name: str, target: Optional[str]) -> bool:
-            return target is not None and target.startswith(name + '.')
-
-        def walk(module: nn.Module, prefix: str) -> None:
-            for name, child in module.named_children():
-                name = prefix + name
-                if name == self.start:
-                    state['part'] = 1
-                if name == self.end:
-                    state['done'] = True
-                if state['done']:
-                    return
-                if holds(name, self.start) or holds(name, self.end):
-                    walk(child, name + '.')
-                else:
-                    parts[state['part']].append(child)
-
-        walk(self.backbone, '')
-        return parts
+        self._plan = None
+        if not any(p.is_meta for p in backbone.parameters()):
+            self._plan = self._make_plan()
 
     @property
     def backbone(self) -> nn.Module:
-        """nn.Module: The backbone that the neck cuts."""
+        """The backbone that the neck cuts."""
         if not self._backbone:
             raise RuntimeError(
                 'SplitNeck has no backbone yet: build it inside a model '
@@ -119,27 +157,206 @@ class SplitNeck(BaseModule):
         return self._backbone[0]
 
     @property
+    def feat_channels(self) -> tuple[int, ...]:
+        """Channels of what :meth:`forward` gives, in its order."""
+        return self.plan.channels
+
+    @property
     def f1(self) -> nn.Sequential:
-        """nn.Sequential: View of the extractor, image to ``F``."""
-        return nn.Sequential(*self._parts()[0])
+        """View of the extractor, view to ``F``."""
+        return nn.Sequential(*self.steps()[: self.plan.marks[-2]])
 
     @property
     def f2(self) -> nn.Sequential:
-        """nn.Sequential: View of the rest of the trunk, ``F`` to features."""
-        layers = self._parts()[1]
-        if self.pool is not None:
-            layers = [nn.MaxPool2d(self.pool), *layers]
-        return nn.Sequential(*layers)
+        """View of the rest of the trunk, ``F`` to the last features."""
+        return nn.Sequential(*self.steps()[self.plan.marks[-2] :])
 
-    def forward(self, inputs: torch.Tensor) -> Tuple[torch.Tensor, ...]:
-        """Runs the cut trunk.
+    @property
+    def plan(self) -> _Plan:
+        """What to run, found by :meth:`bind`."""
+        if self._plan is None:
+            self._plan = self._make_plan()
+        return self._plan
+
+    def steps(self) -> list[nn.Module]:
+        """Give what runs, in order: layers, pool and inserts, as they are now."""
+        plan = self.plan
+        steps: list[nn.Module] = []
+        for i, layer in enumerate(get_layers(self.backbone, plan.names)):
+            if i == plan.pool and self.pool is not None:
+                steps.append(nn.MaxPool2d(self.pool))
+            steps.append(layer)
+            if i + 1 in plan.inserts:
+                steps.append(_Insert(self.inserts[plan.inserts[i + 1]]))
+        return steps
+
+    def stage_index(self, stage: int) -> int:
+        """Tell at which step a stage begins.
 
         Args:
-            inputs (torch.Tensor): Images, ``(B, 3, H, W)``.
+            stage: 0 is the view, 1 and up the taps, then ``F``; negative
+                numbers count back from ``F``, which is -1.
+
+        Raises:
+            ValueError: If there is no such stage.
+        """
+        begins = [0, *self.plan.marks[:-1]]
+        if not -len(begins) <= stage < len(begins):
+            raise ValueError(
+                f'stage={stage} is none of the trunk: 0 is the view, 1 to '
+                f'{len(begins) - 1} are the taps and then F, which is -1 as well.'
+            )
+        return begins[stage]
+
+    def run(self, x: torch.Tensor, stage: int = 0, first: Pass | None = None) -> Pass:
+        """Run the trunk from one of its stages.
+
+        Args:
+            x: Features at the stage, ``(B, N, h, w)``; the views for stage 0.
+            stage: See :meth:`stage_index`.
+            first: The pass that gave the features, needed for stages other
+                than 0. What lies before the stage, and what flows beside the
+                features, is taken from it.
 
         Returns:
-            tuple[torch.Tensor]: ``F`` ``(B, N, h, w)`` and the features that
-            the classification head reads.
+            Features and flows of the pass.
         """
-        feat = self.f1(inputs)
-        return feat, self.f2(feat)
+        plan, steps = self.plan, self.steps()
+        begin = self.stage_index(stage)
+        stage %= len(plan.marks)
+        flow: Flow = x
+        if first is not None and stage:
+            beside = first.flows[stage - 1]
+            if isinstance(beside, Tokens):
+                flow = beside.replace_feat(x)
+        found: dict[int, Flow] = {}
+        for i in range(begin, len(steps) + 1):
+            if i in plan.marks:
+                found[i] = flow
+            if i == len(steps):
+                break
+            flow = steps[i](_copy(flow) if i in plan.fragile else flow)
+        flows = tuple(
+            found[mark] if first is None or mark in found else first.flows[i]
+            for i, mark in enumerate(plan.marks)
+        )
+        return Pass(tuple(map(as_feat, flows)), flows)
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Run the cut trunk.
+
+        Args:
+            inputs: Views, ``(B, 3, H, W)``.
+
+        Returns:
+            Each tap, then ``F``, ``(B, N, h, w)``, then the features that the
+            classification head reads.
+        """
+        return self.run(inputs).feats
+
+    def _make_plan(self) -> _Plan:
+        fields = [('taps', name) for name in self.taps]
+        fields += [('inserts', name) for name in self.insert_names]
+        if self.start is not None:
+            fields.append(('start', self.start))
+        with _undisturbed(self.backbone):
+            chain = find_chain(self.backbone, self.end)
+            known = list(list_names(self.backbone, chain.names))
+            wanted = [self._full_name(field, name, known) for field, name in fields]
+            names = open_chain(self.backbone, chain.names, wanted)
+            fragile, channels = self._rehearse(chain.view, names, chain.output)
+        spans = [span_of(names, name) or (0, 0) for name in wanted]
+        cut = spans.pop()[0] if self.start is not None else len(names)
+        behind = [span[1] for span in spans]
+        inserts = dict(zip(behind[len(self.taps) :], map(_key, self.insert_names)))
+        at = [*behind[: len(self.taps)], cut, len(names)]
+
+        def step(layers: int) -> int:
+            """Index of the step behind so many layers and their inserts."""
+            pooled = self.pool is not None and layers > cut
+            return layers + sum(i <= layers for i in inserts) + pooled
+
+        return _Plan(
+            names,
+            cut if self.pool is not None else None,
+            inserts,
+            tuple(map(step, at)),
+            {step(i) for i in at if i in fragile and (i != cut or not self.pool)},
+            tuple(channels[layers] for layers in at),
+        )
+
+    def _full_name(self, field: str, name: str, known: Sequence[str]) -> str:
+        """Look a layer up; its name inside a timm model is enough."""
+        for full in (name, f'timm_model.{name}'):
+            if span_of(known, full):
+                return full
+        trunk = type(self.backbone).__name__
+        if self.end is not None and name in dict(self.backbone.named_modules()):
+            raise ValueError(
+                f'SplitNeck: end={self.end!r} must come after {field}={name!r}. The '
+                f'layers of {trunk} up to there: {", ".join(known)}'
+            )
+        raise ValueError(
+            f'SplitNeck: {field}={name!r} is not a layer of {trunk} at which it can '
+            f'be cut. Set `model.neck.{field}` to one of: {", ".join(known)}'
+        )
+
+    def _rehearse(
+        self, view: torch.Tensor, names: list[str], output: torch.Tensor
+    ) -> tuple[set[int], list[int]]:
+        """Run the bare layers and compare with the backbone's own output.
+
+        Returns:
+            Which layers change their input in place, and the channels before
+            each layer and behind the last.
+        """
+        flow: Flow = view
+        fragile, channels = set(), [view.shape[1]]
+        for i, layer in enumerate(get_layers(self.backbone, names)):
+            before = flow.seq if isinstance(flow, Tokens) else flow
+            version = before._version
+            flow = layer(flow)
+            if before._version != version:
+                fragile.add(i)
+            channels.append(as_feat(flow).shape[1])
+        feat = as_feat(flow)
+        if feat.shape != output.shape or not (
+            torch.equal(feat, output)
+            if feat.device.type == 'cpu'
+            else torch.allclose(feat, output, rtol=1e-4, atol=1e-5)
+        ):
+            raise ValueError(
+                f'{type(self.backbone).__name__} cannot be cut: its layers, one after '
+                f'the other ({", ".join(names)}), do not give its own output.'
+            )
+        return fragile, channels
+
+
+def _key(name: str) -> str:
+    """Name of an insert's module, which must have no dot."""
+    return name.replace('.', '_')
+
+
+def _copy(flow: Flow) -> Flow:
+    if isinstance(flow, Tokens):
+        return Tokens(flow.seq.clone(), flow.size)
+    return flow.clone()
+
+
+@contextmanager
+def _undisturbed(module: nn.Module) -> Iterator[None]:
+    """Eval mode, no gradient; modes and random state as before afterwards."""
+    modes = {m: m.training for m in module.modules()}
+    devices = {p.device for p in module.parameters() if p.device.type == 'cuda'}
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        torch.random.fork_rng(devices=devices),
+    ):
+        try:
+            for m in modes:
+                m.training = False
+            yield
+        finally:
+            for m, mode in modes.items():
+                m.training = mode

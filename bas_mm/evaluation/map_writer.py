@@ -1,20 +1,20 @@
-"""Maps, boxes and pictures of a test, kept on disk and read again."""
+"""Maps, boxes and views of a test, kept on disk."""
 
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
 from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
 
+from bas_mm.evaluation.map_reader import dump_places
+from bas_mm.evaluation.scores import image_parts
+from bas_mm.evaluation.wsol_metric import WSOLMetric, get_boxes, get_field, get_mask
+from bas_mm.localization import as_array
 from bas_mm.registry import METRICS
-
-from .functional import as_array
-from .scores import _parts
-from .wsol_metric import WSOLMetric, get_boxes, get_field, get_mask
 
 
 @METRICS.register_module()
@@ -70,7 +70,7 @@ class DumpMaps(WSOLMetric):
                 f'DumpMaps: view_interval={view_interval} must be 0 (keep no '
                 'views), 1 (all) or above.'
             )
-        self.folder, self.archive = _places(out)
+        self.folder, self.archive = dump_places(out)
         self.root = Path(root).absolute() if root else None
         self.view_interval = view_interval
         self.info = dict(info or {})
@@ -99,7 +99,7 @@ class DumpMaps(WSOLMetric):
     def measure(self, sample: dict) -> dict:
         """Write the large parts of an image; the rest is its record."""
         image = self._name(str(get_field(sample, 'img_path', self)))
-        key = '/'.join(_parts(image))
+        key = '/'.join(image_parts(image))
         path = str(sample['img_path'])
         if self._paths.setdefault(key, path) != path:
             raise ValueError(
@@ -203,89 +203,6 @@ class DumpMaps(WSOLMetric):
         _write_json(marker, self.info)
 
 
-class MapDump:
-    """Reads what :class:`DumpMaps` kept.
-
-    Args:
-        path: The folder or ``.npz`` file that was given as ``out``.
-
-    Attributes:
-        info: What was kept of the run, ``classes`` among it.
-        entries: The list of ``samples.json`` by the name of the image.
-
-    Raises:
-        FileNotFoundError: If there is no finished dump.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.folder, archive = _places(path)
-        lacking = [
-            str(file)
-            for file in (
-                self.folder / 'samples.json',
-                self.folder / 'run.json',
-                archive,
-            )
-            if file is not None and not file.is_file()
-        ]
-        if lacking:
-            raise FileNotFoundError(
-                f'{str(path)!r} is no finished dump ({", ".join(lacking)} '
-                'is missing): give the folder or .npz that `tools/test.py '
-                '--dump` wrote.'
-            )
-        self.info: dict = _read_json(self.folder / 'run.json')
-        self.entries: dict[str, dict] = {
-            '/'.join(_parts(x['image'])): x
-            for x in _read_json(self.folder / 'samples.json')
-        }
-        self._maps = np.load(archive) if archive else None
-        scores = self.folder / 'scores.npz'
-        self._scores = np.load(scores) if scores.is_file() else {}
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def samples(self, names: Sequence[str] | None = None) -> Iterator[dict]:
-        """Give samples as the metrics take them, one by one.
-
-        Args:
-            names: Names of the wanted images; all by default. A sample's
-                ``sample_idx`` is the place in this order.
-        """
-        for i, name in enumerate(self.entries if names is None else names):
-            entry = self.entries[name]
-            if self._maps is None:
-                pred_map = np.load(self.folder / 'maps' / f'{name}.npy')
-            else:
-                pred_map = self._maps[name]
-            sample = dict(
-                sample_idx=i,
-                img_path=name,
-                pred_map=pred_map,
-                img_shape=(entry['height'], entry['width']),
-            )
-            if 'labels' in entry:
-                sample['gt_label'] = np.array(entry['labels'])
-            if 'boxes' in entry:
-                sample['gt_bboxes'] = np.array(entry['boxes'], np.float64)
-            if 'pred_bbox' in entry:
-                sample['pred_bbox'] = np.array(entry['pred_bbox'], np.float32)
-            if 'pred_label' in entry:
-                sample['pred_label'] = np.array(entry['pred_label'])
-            if name in self._scores:
-                sample['pred_score'] = self._scores[name]
-            mask = self.folder / 'masks' / f'{name}.png'
-            if mask.is_file():
-                sample['gt_seg_map'] = _read(mask, cv2.IMREAD_UNCHANGED)
-            yield sample
-
-    def view(self, name: str) -> np.ndarray | None:
-        """The view of an image, ``(h, w, 3)`` uint8, BGR, if it was kept."""
-        file = self.folder / 'views' / f'{name}.jpg'
-        return _read(file, cv2.IMREAD_COLOR) if file.is_file() else None
-
-
 class _Archive:
     """An npz that is written array by array.
 
@@ -328,27 +245,10 @@ class _Archive:
                 self._part(rank).unlink()
 
 
-def _places(out: str | Path) -> tuple[Path, Path | None]:
-    """The folder of a dump, and the archive of its maps if there is one."""
-    path = Path(out)
-    return (path.with_suffix(''), path) if path.suffix == '.npz' else (path, None)
-
-
 def _write(file: Path, image: np.ndarray) -> None:
     # imencode, not imwrite: paths need not be ASCII.
     file.write_bytes(cv2.imencode(file.suffix, image)[1].tobytes())
 
 
-def _read(file: Path, flag: int) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), flag)
-    if image is None:
-        raise ValueError(f'{file} is no picture.')
-    return image
-
-
 def _write_json(file: Path, content) -> None:
     file.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-
-
-def _read_json(file: Path):
-    return json.loads(file.read_text(encoding='utf-8'))

@@ -1,0 +1,234 @@
+"""Images: found in folders, read as they are displayed, and their views."""
+
+import io
+import os
+import os.path as osp
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import CenterCrop, Resize
+from mmengine import fileio
+from mmpretrain.datasets.transforms import PackInputs
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image, UnidentifiedImageError
+
+from bas_mm.datasets.transforms import LoadLocAnnotations, PackLocInputs
+from bas_mm.localization import ViewFrame
+from bas_mm.utils.files import IMG_EXTENSIONS
+
+#: A file, or an array as OpenCV reads it.
+ImageType = str | os.PathLike[str] | np.ndarray
+
+
+def load_image(source: ImageType) -> np.ndarray:
+    """Read an image as it is displayed.
+
+    The EXIF orientation is applied, gray becomes color, an alpha channel is
+    dropped, and of 16 bits a channel the upper 8 are kept.
+
+    Args:
+        source: A file, or an array as OpenCV reads it: BGR (or BGRA, or
+            gray), uint8 or uint16, ``(h, w)``, ``(h, w, 1)``, ``(h, w, 3)``
+            or ``(h, w, 4)``.
+
+    Returns:
+        BGR, ``(h, w, 3)`` uint8.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no image, cut off or damaged, or the
+            array has another shape or type.
+        TypeError: If it is neither a path nor an array.
+    """
+    if isinstance(source, np.ndarray):
+        return _check_array(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            'An image is a path or a NumPy array in BGR order, '
+            f'got {type(source).__name__}.'
+        )
+    path = os.fspath(source)
+    if '://' not in path and not osp.isfile(path):
+        raise FileNotFoundError(f'There is no image {path!r}.')
+    content = fileio.get(path)
+    try:
+        # OpenCV fills what is missing with gray; Pillow says so
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as file:
+                file.load()
+    except UnidentifiedImageError:
+        pass  # there are formats that only OpenCV knows
+    except Exception as error:  # Pillow has no common one
+        raise ValueError(
+            f'The image {path!r} ({len(content)} bytes) is cut off or damaged: {error}.'
+        ) from error
+    try:
+        image = mmcv.imfrombytes(content, flag='color', backend='cv2')
+    except cv2.error:  # of an empty file
+        image = None
+    if image is None:
+        raise ValueError(
+            f'{path!r} ({len(content)} bytes) is no image that can be read.'
+        )
+    return image
+
+
+def _check_array(image: np.ndarray) -> np.ndarray:
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if (
+        image.ndim not in (2, 3)
+        or channels not in (1, 3, 4)
+        or image.size == 0
+        or image.dtype not in (np.uint8, np.uint16)
+    ):
+        raise ValueError(
+            'An image as an array is BGR, BGRA or gray, (h, w), (h, w, 1), '
+            '(h, w, 3) or (h, w, 4), uint8 or uint16, and not empty; got '
+            f'{image.dtype} {image.shape}.'
+        )
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    image = image.reshape(*image.shape[:2], channels)[..., :3]
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def list_images(
+    inputs: ImageType | Sequence[ImageType],
+) -> list[tuple[str, ImageType]]:
+    """Find images: files, arrays, and what is in folders.
+
+    Args:
+        inputs: An image (see :func:`load_image`), a folder, or a list of
+            them. Folders are searched with all folders below them.
+
+    Returns:
+        For each image a name (the path inside the folder, the file's name, or
+        a number for an array) and the image.
+
+    Raises:
+        FileNotFoundError: If a folder holds no image.
+        ValueError: If there is nothing at all.
+    """
+    if isinstance(inputs, (str, os.PathLike, np.ndarray)):
+        inputs = [inputs]
+    items: list[tuple[str, ImageType]] = []
+    for item in inputs:
+        if not isinstance(item, (str, os.PathLike)):
+            items.append((f'{len(items):06d}', item))
+        elif osp.isdir(item):
+            found = sorted(
+                path
+                for path in Path(item).rglob('*')
+                if path.suffix.lower() in IMG_EXTENSIONS and path.is_file()
+            )
+            if not found:
+                raise FileNotFoundError(
+                    f'The folder {os.fspath(item)!r} holds no image '
+                    f'({", ".join(IMG_EXTENSIONS)}).'
+                )
+            items += [(path.relative_to(item).as_posix(), str(path)) for path in found]
+        else:
+            items.append((Path(item).name, os.fspath(item)))
+    if not items:
+        raise ValueError('No images were given: `inputs` is empty.')
+    return items
+
+
+class View(NamedTuple):
+    """What the model sees of an image.
+
+    Attributes:
+        inputs: Shape ``(3, h, w)`` uint8, BGR.
+        crops: The other crops of a ten-crop test, ``(9, 3, h, w)``, if any.
+        frame: Where the view lies in the image.
+    """
+
+    inputs: torch.Tensor
+    crops: torch.Tensor | None
+    frame: ViewFrame
+
+
+class Viewer:
+    """Makes views of images as a test pipeline does.
+
+    Args:
+        pipeline: The test pipeline of the config.
+        kind: 'full', the whole image resized to the crop size of the
+            pipeline; or 'test', the pipeline's own resize and crop.
+
+    Raises:
+        ValueError: If the pipeline does not tell the size of the view, or a
+            step of it cannot be mapped back to the image.
+    """
+
+    def __init__(self, pipeline: Sequence[dict[str, Any]], kind: str) -> None:
+        steps = [
+            TRANSFORMS.build(dict(cfg))
+            for cfg in pipeline
+            if str(cfg['type']).rsplit('.')[-1] != 'LoadImageFromFile'
+        ]
+        steps = [
+            step
+            for step in steps
+            if not isinstance(step, (LoadLocAnnotations, PackInputs))
+        ]
+        others = [
+            type(step).__name__
+            for step in steps
+            if not isinstance(step, (Resize, CenterCrop))
+        ]
+        if others and kind == 'test':
+            raise ValueError(
+                f"view='test' cannot be mapped back to the image: {others} in "
+                '`test_dataloader.dataset.pipeline` is neither Resize, '
+                "CenterCrop nor TenCrop. Use view='full'."
+            )
+        self.steps = [self._whole(steps)] if kind == 'full' else steps
+        self.pack = PackLocInputs(algorithm_keys=())
+
+    @staticmethod
+    def _whole(steps: Sequence[Any]) -> Resize:
+        """The resize of the pipeline, but of everything to the crop size."""
+        resize = next((s for s in steps if isinstance(s, Resize)), None)
+        crops = [s.crop_size for s in steps if isinstance(s, CenterCrop)]
+        size = crops[-1] if crops else getattr(resize, 'scale', None)
+        if size is None:
+            raise ValueError(
+                'The config does not tell the size of the view: its '
+                '`test_dataloader.dataset.pipeline` has neither a CenterCrop '
+                '(or TenCrop) nor a Resize with a `scale`.'
+            )
+        return Resize(
+            scale=tuple(size),
+            keep_ratio=False,
+            backend=getattr(resize, 'backend', 'pillow'),
+            interpolation=getattr(resize, 'interpolation', 'bilinear'),
+        )
+
+    def __call__(self, image: np.ndarray) -> View:
+        """Make the view of one image, BGR, ``(h, w, 3)`` uint8."""
+        height, width = image.shape[:2]
+        # stock transforms move boxes along: where one goes tells the rest
+        probe = np.array([[width, height] * 2]) * [0.375, 0.375, 0.625, 0.625]
+        results: dict[str, Any] = dict(
+            img=image,
+            img_shape=(height, width),
+            ori_shape=(height, width),
+            gt_bboxes=probe,
+        )
+        for step in self.steps:
+            results = step(results)
+        moved = results['gt_bboxes'][0]
+        scale = (moved[2:] - moved[:2]) / (probe[0, 2:] - probe[0, :2])
+        shift = (moved[:2] - scale * probe[0, :2]).round(9)
+        packed = self.pack(results)
+        view = tuple(packed['inputs'].shape[-2:])
+        frame = ViewFrame(view, (height, width), scale, shift)
+        return View(packed['inputs'], packed.get('crops'), frame)

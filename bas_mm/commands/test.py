@@ -1,0 +1,172 @@
+"""Test a checkpoint: print its metrics, write drawings and results."""
+
+import argparse
+import math
+from typing import Any
+
+import mmengine
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
+
+from bas_mm.engine.runner import build_runner, finish_config, start_config
+from bas_mm.evaluation import DumpMaps, intervals
+from bas_mm.utils.models import unwrap
+from bas_mm.utils.options import add_runner_arguments
+from bas_mm.utils.tables import metrics_table
+
+HELP = 'test a checkpoint'
+PICKLES = ('.pkl', '.pickle')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument('config', help='config file, or its name')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='write results to FILE: .json and .yaml hold the metrics, .pkl '
+        'the predictions, unless --out-item says otherwise',
+    )
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what --out writes; predictions need a .pkl file',
+    )
+    parser.add_argument(
+        '--dump',
+        metavar='DIR|FILE.npz',
+        help='keep maps, boxes and scores for `eval-maps` and `report`: in '
+        'a folder, or the maps in one .npz and the rest in a folder beside',
+    )
+    parser.add_argument(
+        '--dump-views',
+        type=int,
+        default=1000,
+        metavar='N',
+        help='--dump keeps the views of about N images, spread over the '
+        'data set, as JPEG (default: 1000)',
+    )
+    parser.add_argument(
+        '--bootstrap',
+        type=int,
+        default=0,
+        metavar='N',
+        help='95 %% intervals of the metrics, from N resamples of the images',
+    )
+    parser.add_argument('--show-dir', metavar='DIR', help='write drawings to DIR')
+    parser.add_argument('--show', action='store_true', help='show drawings in a window')
+    parser.add_argument(
+        '--interval', type=int, default=1, help='draw every INTERVAL-th sample'
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds that each window stays'
+    )
+    add_runner_arguments(parser)
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Check the options of the output, and settle what ``--out`` writes."""
+    error = args.parser.error
+    if args.out is None and args.out_item is not None:
+        error('--out-item says what --out writes: give --out FILE too')
+    if args.out is not None:
+        pickled = args.out.endswith(PICKLES)
+        args.out_item = args.out_item or ('pred' if pickled else 'metrics')
+        if args.out_item == 'pred' and not pickled:
+            error(
+                f'--out-item pred needs an --out file that ends in .pkl, got {args.out}'
+            )
+        if not args.out.endswith((*PICKLES, '.json', '.yaml', '.yml')):
+            error(
+                f'--out needs a file that ends in .json, .yaml or .pkl, got {args.out}'
+            )
+    for name in ('bootstrap', 'dump_views'):
+        value = getattr(args, name)
+        if value < 0:
+            error(f'--{name.replace("_", "-")} must be at least 0, got {value}')
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply the options of testing, in place."""
+    cfg.load_from = args.checkpoint
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        hooks = cfg.get('default_hooks') or {}
+        visualization = dict(
+            hooks.get('visualization') or dict(type='VisualizationHook')
+        )
+        visualization.update(
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval,
+        )
+        cfg.default_hooks = {**hooks, 'visualization': visualization}
+        if cfg.get('visualizer') is None:
+            cfg.visualizer = dict(type='bas_mm.WSOLVisualizer')
+
+
+def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
+    """Build the evaluator that keeps the maps, and what is known of the run.
+
+    Images are named by their path below the data set's root, so that runs on
+    copies of the data in different places can be compared.
+    """
+    dataset = runner.test_dataloader.dataset
+    model = unwrap(runner.model)
+    head = getattr(model, 'head', None)
+    options = ('num_classes', 'topk', 'map_label', 'force_label', 'threshold')
+    info = {key: getattr(head, key) for key in options if hasattr(head, key)}
+    dump = DumpMaps(
+        args.dump,
+        root=getattr(dataset, 'data_root', None),
+        view_interval=args.dump_views and -(-len(dataset) // args.dump_views),
+        info=dict(
+            info,
+            model=type(model).__name__,
+            config=args.config,
+            checkpoint=args.checkpoint,
+        ),
+    )
+    dump.dataset_meta = runner.test_evaluator.dataset_meta
+    return dump
+
+
+def add_intervals(metrics: dict[str, Any], runner: Runner, num: int) -> dict[str, Any]:
+    """Add intervals to metrics, in place, and give what the table shows."""
+    table = dict(metrics)
+    found = intervals(runner.test_evaluator.metrics, num) if num else {}
+    for name, (low, high) in found.items():
+        if low <= high:  # not NaN
+            table[name] = f'{metrics[name]:.4f} [{low:.2f}, {high:.2f}]'
+            metrics[f'{name}_ci95'] = [low, high]
+    return table
+
+
+def run(args: argparse.Namespace) -> None:
+    """Test."""
+    check_args(args)
+    cfg = start_config(args)
+    merge_args(cfg, args)
+    finish_config(cfg, args, 'test')
+    runner = build_runner(cfg)
+    if args.out_item == 'pred':
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    if args.dump is not None:
+        runner.test_evaluator.metrics.append(build_dump(runner, args))
+    metrics = runner.test()
+    if not is_main_process():
+        return
+    print(metrics_table(add_intervals(metrics, runner, args.bootstrap)), flush=True)
+    if args.out_item == 'metrics':
+        if str(args.out).endswith('.json'):  # which has no NaN
+            metrics = {
+                k: None if isinstance(v, float) and math.isnan(v) else v
+                for k, v in metrics.items()
+            }
+        mmengine.dump(metrics, args.out)

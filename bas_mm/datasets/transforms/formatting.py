@@ -1,0 +1,60 @@
+"""Packing of boxes, masks and crops."""
+
+from typing import Sequence
+
+import numpy as np
+import torch
+from mmpretrain.datasets.transforms import PackInputs
+from mmpretrain.datasets.transforms.formatting import to_tensor
+
+from bas_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PackLocInputs(PackInputs):
+    """``PackInputs`` for localization: boxes, masks and the ten crops.
+
+    Adds to what :class:`mmpretrain.datasets.transforms.PackInputs` packs
+
+    - ``data_samples.gt_bboxes``: ``(n, 4)`` float32 tensor, xyxy, pixels of
+      the view (max exclusive), where the picture has boxes;
+    - ``data_samples.gt_seg_map``: ``(h, w)`` uint8 tensor, where it has one;
+    - ``crops``: ``(9, c, h, w)`` tensor, after :class:`TenCrop`.
+
+    Args:
+        input_key (str): The key of the picture. Defaults to 'img'.
+        algorithm_keys (Sequence[str]): Keys put into the data sample as
+            tensors. Defaults to ``('gt_bboxes', 'gt_seg_map')``.
+        meta_keys (Sequence[str]): Keys put into its meta information.
+            Defaults to ``PackInputs.DEFAULT_META_KEYS``.
+    """
+
+    def __init__(
+        self,
+        input_key: str = 'img',
+        algorithm_keys: Sequence[str] = ('gt_bboxes', 'gt_seg_map'),
+        meta_keys: Sequence[str] = PackInputs.DEFAULT_META_KEYS,
+    ):
+        super().__init__(input_key, algorithm_keys, meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Pack one picture.
+
+        Args:
+            results (dict): The results of the pipeline.
+
+        Returns:
+            dict: ``inputs``, ``data_samples`` and, after TenCrop, ``crops``.
+        """
+        results = dict(results)
+        for key in self.algorithm_keys:
+            if isinstance(results.get(key), np.ndarray):
+                array = np.ascontiguousarray(results[key])
+                tensor = to_tensor(array)
+                results[key] = (
+                    tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+                )
+        packed = super().transform(results)
+        if 'crops' in results:
+            packed['crops'] = to_tensor(results['crops'])
+        return packed

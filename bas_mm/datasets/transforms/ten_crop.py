@@ -1,0 +1,68 @@
+"""The ten crops of an image."""
+
+from typing import Sequence, Union
+
+import numpy as np
+from mmcv.transforms import CenterCrop
+
+from bas_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class TenCrop(CenterCrop):
+    """The centre crop as the view, and the other nine crops of the ten.
+
+    ``img``, ``gt_bboxes`` (clipped to the view; a box that vanishes stays
+    with no area, so that its picture still counts) and ``gt_seg_map`` become
+    those of the centre crop. ``crops`` holds, in this order: top left, top
+    right, bottom left, bottom right, the centre mirrored, and the four
+    corners mirrored. Classification averages the scores of all ten
+    (section 3 of the method's recipe); localization uses the view.
+
+    **Modified Keys:**
+
+    - img, img_shape, gt_bboxes (optional), gt_seg_map (optional)
+
+    **Added Keys:**
+
+    - crops: ``(9, c, h, w)``, type of ``img``
+
+    Args:
+        crop_size (int | Sequence[int]): Size of a crop, ``(w, h)`` or one
+            number for both.
+
+    Raises:
+        ValueError: If the picture is smaller than the crop.
+    """
+
+    def __init__(self, crop_size: Union[int, Sequence[int]]):
+        super().__init__(crop_size if isinstance(crop_size, int) else tuple(crop_size))
+
+    def transform(self, results: dict) -> dict:
+        """Cut the ten crops.
+
+        Args:
+            results (dict): Results with ``img`` ``(H, W, c)``.
+
+        Returns:
+            dict: The results of the centre crop, and ``crops``.
+        """
+        img = results['img']
+        (w, h), (height, width) = self.crop_size, img.shape[:2]
+        if h > height or w > width:
+            raise ValueError(
+                f'TenCrop needs a picture of at least {w}x{h} pixels, but '
+                f'{results.get("img_path", "it")} has {width}x{height}: put a '
+                'larger `scale` into the Resize before it, or take a smaller '
+                '`crop_size`.'
+            )
+        results = super().transform(results)
+        five = [
+            img[y : y + h, x : x + w] for y in (0, height - h) for x in (0, width - w)
+        ]
+        flips = [crop[:, ::-1] for crop in (results['img'], *five)]
+        crops = np.stack(five + flips)
+        if crops.ndim == 3:  # grey pictures
+            crops = crops[..., None]
+        results['crops'] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+        return results

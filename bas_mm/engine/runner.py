@@ -1,0 +1,105 @@
+"""From the options of the command line to a Runner."""
+
+import argparse
+import os
+import os.path as osp
+
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from bas_mm.utils.configs import (
+    dataloaders,
+    follow_classes,
+    load_config_file,
+    set_data_root,
+)
+
+
+def start_config(args: argparse.Namespace) -> Config:
+    """Read the config of training or testing and apply their common options.
+
+    ``--cfg-options`` are not applied here: see :func:`finish_config`.
+
+    Args:
+        args: ``config`` and the options of
+            :func:`bas_mm.utils.options.add_runner_arguments`.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: If the config file or ``--data-root`` is missing.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config_file(args.config)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)
+    if args.seed is not None:
+        cfg.randomness = {**cfg.get('randomness', {}), 'seed': args.seed}
+    if args.data_root is not None:
+        set_data_root(cfg, args.data_root)
+    return cfg
+
+
+def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
+    """Apply ``--cfg-options`` and what depends on the machine, in place.
+
+    Loaders collate data samples as lists, pin memory where there is an
+    accelerator, and keep their workers. Without an accelerator, distributed
+    runs use gloo.
+
+    Args:
+        cfg: The config of :func:`start_config`.
+        args: The options.
+        split: Whose folders are the classes, where the config counts them in
+            the data.
+    """
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    follow_classes(cfg, split, args.cfg_options)
+    on_cpu = get_device() == 'cpu'
+    for loader in dataloaders(cfg):
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+        loader.setdefault('pin_memory', not on_cpu)
+        if args.no_pin_memory:
+            loader['pin_memory'] = False
+        if loader.get('num_workers', 0) > 0:
+            loader.setdefault('persistent_workers', True)
+        else:
+            loader['persistent_workers'] = False
+    if cfg.launcher != 'none' and on_cpu:
+        _use_gloo(cfg)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner; ``runner_type`` in the config picks another class."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def _use_gloo(cfg: Config) -> None:
+    """Prepare a distributed run on CPU, in place.
+
+    mmengine picks a CUDA device for each process and hands its id to
+    DistributedDataParallel; both fail where there is none. So the process
+    group is made here and the ids are taken out.
+    """
+    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    wrapper.update(cfg.get('model_wrapper_cfg') or {})
+    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+    if cfg.launcher == 'pytorch' and not dist.is_initialized():
+        dist.init_process_group('gloo')

@@ -1,0 +1,110 @@
+"""Maps, boxes and views that a test kept on disk, read again."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bas_mm.evaluation.scores import image_parts
+
+
+class MapDump:
+    """Reads what :class:`DumpMaps` kept.
+
+    Args:
+        path: The folder or ``.npz`` file that was given as ``out``.
+
+    Attributes:
+        info: What was kept of the run, ``classes`` among it.
+        entries: The list of ``samples.json`` by the name of the image.
+
+    Raises:
+        FileNotFoundError: If there is no finished dump.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder, archive = dump_places(path)
+        lacking = [
+            str(file)
+            for file in (
+                self.folder / 'samples.json',
+                self.folder / 'run.json',
+                archive,
+            )
+            if file is not None and not file.is_file()
+        ]
+        if lacking:
+            raise FileNotFoundError(
+                f'{str(path)!r} is no finished dump ({", ".join(lacking)} '
+                'is missing): give the folder or .npz that `tools/test.py '
+                '--dump` wrote.'
+            )
+        self.info: dict = _read_json(self.folder / 'run.json')
+        self.entries: dict[str, dict] = {
+            '/'.join(image_parts(x['image'])): x
+            for x in _read_json(self.folder / 'samples.json')
+        }
+        self._maps = np.load(archive) if archive else None
+        scores = self.folder / 'scores.npz'
+        self._scores = np.load(scores) if scores.is_file() else {}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def samples(self, names: Sequence[str] | None = None) -> Iterator[dict]:
+        """Give samples as the metrics take them, one by one.
+
+        Args:
+            names: Names of the wanted images; all by default. A sample's
+                ``sample_idx`` is the place in this order.
+        """
+        for i, name in enumerate(self.entries if names is None else names):
+            entry = self.entries[name]
+            if self._maps is None:
+                pred_map = np.load(self.folder / 'maps' / f'{name}.npy')
+            else:
+                pred_map = self._maps[name]
+            sample = dict(
+                sample_idx=i,
+                img_path=name,
+                pred_map=pred_map,
+                img_shape=(entry['height'], entry['width']),
+            )
+            if 'labels' in entry:
+                sample['gt_label'] = np.array(entry['labels'])
+            if 'boxes' in entry:
+                sample['gt_bboxes'] = np.array(entry['boxes'], np.float64)
+            if 'pred_bbox' in entry:
+                sample['pred_bbox'] = np.array(entry['pred_bbox'], np.float32)
+            if 'pred_label' in entry:
+                sample['pred_label'] = np.array(entry['pred_label'])
+            if name in self._scores:
+                sample['pred_score'] = self._scores[name]
+            mask = self.folder / 'masks' / f'{name}.png'
+            if mask.is_file():
+                sample['gt_seg_map'] = _read(mask, cv2.IMREAD_UNCHANGED)
+            yield sample
+
+    def view(self, name: str) -> np.ndarray | None:
+        """The view of an image, ``(h, w, 3)`` uint8, BGR, if it was kept."""
+        file = self.folder / 'views' / f'{name}.jpg'
+        return _read(file, cv2.IMREAD_COLOR) if file.is_file() else None
+
+
+def dump_places(out: str | Path) -> tuple[Path, Path | None]:
+    """The folder of a dump, and the archive of its maps if there is one."""
+    path = Path(out)
+    return (path.with_suffix(''), path) if path.suffix == '.npz' else (path, None)
+
+
+def _read(file: Path, flag: int) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), flag)
+    if image is None:
+        raise ValueError(f'{file} is no picture.')
+    return image
+
+
+def _read_json(file: Path):
+    return json.loads(file.read_text(encoding='utf-8'))

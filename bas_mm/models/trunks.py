@@ -1,0 +1,405 @@
+"""How the layers of a backbone follow each other.
+
+A trunk can be cut where one layer after the other takes the last one's output
+and nothing else. Which layers do so is not read from the code of a backbone
+but seen: its modules are watched while it runs once on a tiny view, and the
+path from its output back to the view is the chain. What a layer adds outside
+of its modules (a shortcut, a reshape) breaks the path, so that such a layer
+is taken as a whole or refused.
+
+Transformers pass sequences of tokens and reshape them on the way. Short tables
+below say what their layers are; between them flow :class:`Tokens`.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmpretrain.models import backbones
+from mmpretrain.models.utils import resize_pos_embed
+from torch import nn
+
+
+class Tokens(NamedTuple):
+    """A sequence of tokens on its way through a transformer.
+
+    Attributes:
+        seq: Shape ``(B, T, N)``; the last ``h * w`` tokens are those of the
+            patches, in raster order, those before are extra (class token).
+        size: ``(h, w)`` of the patches.
+    """
+
+    seq: torch.Tensor
+    size: tuple[int, int]
+
+    @property
+    def feat(self) -> torch.Tensor:
+        """The patch tokens as a feature map, ``(B, N, h, w)``."""
+        h, w = self.size
+        return self.seq[:, -h * w :].transpose(1, 2).unflatten(2, (h, w))
+
+    def replace_feat(self, feat: torch.Tensor) -> 'Tokens':
+        """Put another feature map, ``(B, N, h, w)``, in place of the patches."""
+        extra = self.seq[:, : -self.size[0] * self.size[1]]
+        seq = torch.cat([extra, feat.flatten(2).transpose(1, 2)], 1)
+        return Tokens(seq, (feat.shape[2], feat.shape[3]))
+
+
+#: What flows between two layers.
+Flow = torch.Tensor | Tokens
+
+
+def as_feat(flow: Flow) -> torch.Tensor:
+    """Give what flows as a feature map, ``(B, N, h, w)``.
+
+    Example:
+        >>> as_feat(Tokens(torch.zeros(1, 7, 3), (2, 3))).shape
+        torch.Size([1, 3, 2, 3])
+    """
+    return flow.feat if isinstance(flow, Tokens) else flow
+
+
+class Chain(NamedTuple):
+    """The layers that lead from a view to a backbone's output.
+
+    Attributes:
+        names: As in ``backbone.named_modules()``, in order.
+        view: The tiny view on which the backbone was watched.
+        output: What the backbone made of it, ``(1, N, h, w)``.
+    """
+
+    names: list[str]
+    view: torch.Tensor
+    output: torch.Tensor
+
+
+def tiny_view(backbone: nn.Module, side: int = 64) -> torch.Tensor:
+    """Draw a small view that a backbone can take, ``(1, C, s, s)``.
+
+    The same for every call; no random number is drawn.
+
+    Args:
+        backbone: Its ``img_size`` is used if it has one.
+        side: Size where it has none.
+    """
+    conv = next((m for m in backbone.modules() if isinstance(m, nn.Conv2d)), None)
+    channels = 3 if conv is None else conv.in_channels
+    size = getattr(backbone, 'img_size', None) or side
+    h, w = size if isinstance(size, (list, tuple)) else (size, size)
+    weight = next(backbone.parameters(), torch.zeros(()))
+    points = torch.arange(channels * h * w, dtype=torch.float32)
+    view = (points * 0.7).sin().view(1, channels, h, w)
+    return view.to(weight.device, weight.dtype)
+
+
+def find_chain(backbone: nn.Module, end: str | None = None) -> Chain:
+    """Find the layers that lead from a view to a backbone's output.
+
+    Args:
+        backbone: In eval mode.
+        end: The layer before which the chain ends, instead of at the
+            backbone's own output (the last, if it gives several).
+
+    Raises:
+        ValueError: If the backbone does not run, its output is no feature
+            map, or there is no such chain.
+    """
+    name = type(backbone).__name__
+    for side in (64, 224):  # some need the size that they were made for
+        view, watch = tiny_view(backbone, side), _Watch(backbone)
+        try:
+            output = watch.run(view)
+            break
+        except Exception as error:  # whatever a foreign forward can raise
+            failure = error
+    else:
+        raise ValueError(
+            f'{name} does not run on a view of the shape {tuple(view.shape)}: '
+            f'{type(failure).__name__}: {failure}'
+        ) from failure
+    if end is None:
+        target = output[-1] if isinstance(output, (tuple, list)) else output
+    else:
+        target = watch.input_of(end)
+    if not isinstance(target, torch.Tensor) or target.ndim != 4:
+        got = (
+            f'a tensor of the shape {tuple(target.shape)}'
+            if isinstance(target, torch.Tensor)
+            else f'a {type(target).__name__}'
+        )
+        raise ValueError(
+            f'{name} ends in {got}, not in a feature map (B, N, h, w): for '
+            "transformers set `model.backbone.out_type='featmap'`, for ConvNeXt and "
+            'its like `model.backbone.gap_before_final_norm=False`, or name in '
+            '`model.neck.end` the first layer to leave out.'
+        )
+    table = _table(backbone)
+    if table is not None:
+        names = list(table)
+        return Chain(names[: names.index(end)] if end else names, view, target)
+    names, whole = watch.path(target, view)
+    if not whole:
+        raise ValueError(
+            f'{name} cannot be cut: its output does not come from its layers one '
+            'after the other. Followed back from its end, they are: '
+            f'{", ".join(names) or "none"}.'
+        )
+    return Chain(names, view, target)
+
+
+def open_chain(
+    backbone: nn.Module, chain: Sequence[str], wanted: Sequence[str]
+) -> list[str]:
+    """Open the :class:`torch.nn.Sequential` layers in which a wanted one lies.
+
+    Returns:
+        The names of the layers, each wanted one (or what is in it) apart.
+    """
+    names: list[str] = []
+    for name in chain:
+        layer = _get(backbone, name)
+        if isinstance(layer, nn.Sequential) and any(
+            w.startswith(f'{name}.') for w in wanted
+        ):
+            inner = [f'{name}.{child}' for child, _ in layer.named_children()]
+            names += open_chain(backbone, inner, wanted)
+        else:
+            names.append(name)
+    return names
+
+
+def list_names(backbone: nn.Module, chain: Sequence[str]) -> Iterator[str]:
+    """Give every name at which a chain can be cut, outer ones first."""
+    for name in chain:
+        yield name
+        layer = _get(backbone, name)
+        if isinstance(layer, nn.Sequential):
+            inner = [f'{name}.{child}' for child, _ in layer.named_children()]
+            yield from list_names(backbone, inner)
+
+
+def span_of(chain: Sequence[str], name: str) -> tuple[int, int] | None:
+    """Find which part of an opened chain a layer, or a group of them, is.
+
+    Returns:
+        Its first index and the one after its last; None if it is no part.
+
+    Example:
+        >>> span_of(['stem', 'layer1.0', 'layer1.1', 'norm'], 'layer1')
+        (1, 3)
+    """
+    found = [i for i, x in enumerate(chain) if x == name or x.startswith(f'{name}.')]
+    return (found[0], found[-1] + 1) if found else None
+
+
+def get_layers(backbone: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """Give the layers of a chain, as they are now.
+
+    Layers that something replaced since (``SyncBatchNorm``, say) are seen.
+    """
+    table = _table(backbone)
+    if table is None:
+        return [backbone.get_submodule(name) for name in names]
+    return [table[name] for name in names]
+
+
+def _get(backbone: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return backbone.get_submodule(name)
+    except AttributeError:  # a step of a table that is no module
+        return None
+
+
+class _Call(NamedTuple):
+    """One call of a module while a backbone ran."""
+
+    name: str
+    began: int
+    ended: int
+    took: tuple[int, int] | None
+    gave: tuple[int, int] | None
+    args: tuple[Any, ...]
+
+
+class _Watch:
+    """Watches the modules of a backbone while it runs once.
+
+    A tensor is known by its identity and version: an operation that changes
+    it in place outside of the modules makes another one of it.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self.backbone = backbone
+        self.calls: list[_Call] = []  # in the order in which they end
+        self._open: list[tuple[str, int, tuple[int, int] | None]] = []
+        self._kept: list[torch.Tensor] = []  # so that identities stay unique
+        self._clock = itertools.count()
+
+    def _key(self, value: Any) -> tuple[int, int] | None:
+        if not isinstance(value, torch.Tensor):
+            return None
+        self._kept.append(value)
+        return id(value), value._version
+
+    def run(self, view: torch.Tensor) -> Any:
+        """Run the backbone."""
+        handles = []
+        for name, module in self.backbone.named_modules():
+            if name:
+                enter = functools.partial(self._enter, name)
+                handles += [
+                    module.register_forward_pre_hook(enter, with_kwargs=True),
+                    module.register_forward_hook(self._leave),
+                ]
+        try:
+            return self.backbone(view)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(self, name: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        took = self._key(args[0]) if len(args) == 1 and not kwargs else None
+        self._open.append((name, next(self._clock), took))
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        name, began, took = self._open.pop()
+        gave = self._key(output)
+        self.calls.append(_Call(name, began, next(self._clock), took, gave, args))
+
+    def input_of(self, name: str) -> Any:
+        """Give what the first call of a module took."""
+        found = [call.args for call in self.calls if call.name == name]
+        if not found:
+            names = ', '.join(name for name, _ in self.backbone.named_children())
+            raise ValueError(
+                f'SplitNeck: end={name!r} is not a layer that '
+                f'{type(self.backbone).__name__} runs. Set `model.neck.end` to one '
+                f'of its layers: {names}'
+            )
+        return found[0][0] if found[0] else None
+
+    def path(self, target: torch.Tensor, view: torch.Tensor) -> tuple[list[str], bool]:
+        """Give the outermost modules up to a target, and whether all are there."""
+        names: list[str] = []
+        wanted, first = self._key(target), (id(view), view._version)
+        clock = next(self._clock)
+        while wanted != first:
+            for call in reversed(self.calls):  # of nested calls the outer ends last
+                if call.gave == wanted and call.ended < clock:
+                    break
+            else:
+                return names[::-1], False
+            if call.took is None:
+                return names[::-1], False
+            names.append(call.name)
+            wanted, clock = call.took, call.began
+        return names[::-1], True
+
+
+def _table(backbone: nn.Module) -> dict[str, nn.Module] | None:
+    """Layers of a backbone that a table knows, by name, in order."""
+    for types, make in _TABLES:
+        if isinstance(backbone, types):
+            return make(backbone)
+    return None
+
+
+class _Embed(nn.Module):
+    """From a view to tokens: patches, extra tokens, positions."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: torch.Tensor) -> Tokens:
+        vit: Any = self.backbone
+        x, size = vit.patch_embed(x)
+        extra = [
+            token.expand(len(x), -1, -1)
+            for token in (getattr(vit, n, None) for n in ('cls_token', 'dist_token'))
+            if token is not None
+        ]
+        pos = getattr(vit, 'pos_embed', None)
+        if pos is None:
+            pos = getattr(vit, 'absolute_pos_embed', None)
+        own = 0  # extra tokens that have a position of their own
+        if pos is not None:
+            own = pos.shape[1] - vit.patch_resolution[0] * vit.patch_resolution[1]
+            pos = resize_pos_embed(
+                pos, vit.patch_resolution, size, vit.interpolate_mode, own
+            )
+        if pos is not None and not own:
+            x = x + pos
+        x = torch.cat([*extra, x], 1)
+        if pos is not None and own:
+            x = x + pos
+        if hasattr(vit, 'drop_after_pos'):
+            x = vit.drop_after_pos(x)
+        return Tokens(vit.pre_norm(x) if hasattr(vit, 'pre_norm') else x, size)
+
+
+class _Layer(nn.Module):
+    """A layer on the sequence; what else it takes comes from the backbone."""
+
+    def __init__(self, layer: nn.Module, backbone: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.bias = getattr(backbone, 'rel_pos_bias', None)
+        self.wants_bias = isinstance(backbone, backbones.BEiTViT)
+        self.wants_size = isinstance(backbone, backbones.ViTEVA02)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        args: list[Any] = []
+        if self.wants_bias:
+            args = [None if self.bias is None else self.bias()]
+        elif self.wants_size:
+            args = [tokens.size]
+        return Tokens(self.layer(tokens.seq, *args), tokens.size)
+
+
+class _Stage(nn.Module):
+    """A stage that changes the size of the sequence."""
+
+    def __init__(self, stage: nn.Module) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        return Tokens(*self.stage(*tokens))
+
+
+class _Norm(nn.Module):
+    """The last norm, and from tokens back to a feature map."""
+
+    def __init__(self, norm: nn.Module | None) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, tokens: Tokens) -> torch.Tensor:
+        seq = tokens.seq if self.norm is None else self.norm(tokens.seq)
+        return Tokens(seq, tokens.size).feat
+
+
+def _vit(vit: Any) -> dict[str, nn.Module]:
+    steps: dict[str, nn.Module] = {'patch_embed': _Embed(vit)}
+    last = max(vit.out_indices)
+    for i, layer in enumerate(vit.layers[: last + 1]):
+        steps[f'layers.{i}'] = _Layer(layer, vit)
+    normed = vit.final_norm and last == len(vit.layers) - 1
+    return {**steps, 'ln1': _Norm(vit.ln1 if normed else None)}
+
+
+def _swin(swin: Any) -> dict[str, nn.Module]:
+    steps: dict[str, nn.Module] = {'patch_embed': _Embed(swin)}
+    last = max(swin.out_indices)
+    for i, stage in enumerate(swin.stages[: last + 1]):
+        steps[f'stages.{i}'] = _Stage(stage)
+    return {**steps, f'norm{last}': _Norm(getattr(swin, f'norm{last}'))}
+
+
+_TABLES: tuple[tuple[tuple[type, ...], Callable[[Any], dict[str, nn.Module]]], ...] = (
+    ((backbones.VisionTransformer, backbones.BEiTViT), _vit),
+    ((backbones.SwinTransformer, backbones.SwinTransformerV2, backbones.DaViT), _swin),
+)

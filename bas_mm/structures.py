@@ -1,0 +1,97 @@
+"""What flows between the parts of a model."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bas_mm.localization import check_threshold
+
+MAP_LABELS = ('gt', 'pred')
+
+
+@dataclass(frozen=True)
+class Acts:
+    """Activations: what a head makes of the features of the neck.
+
+    Attributes:
+        feats: Feature maps, ``(B, N, h, w)``: each tap of the neck, then
+            ``F`` at its ``start``, then the trunk's last.
+        logits: Shape ``(B, C)``, float32.
+        logit_map: Shape ``(B, C, h, w)``, whose mean the logits are; None for
+            heads without one.
+    """
+
+    feats: tuple[torch.Tensor, ...]
+    logits: torch.Tensor
+    logit_map: torch.Tensor | None = None
+
+    def __getitem__(self, images: slice) -> 'Acts':
+        """Give the activations of a part of the batch."""
+        return Acts(
+            tuple(feat[images] for feat in self.feats),
+            self.logits[images],
+            None if self.logit_map is None else self.logit_map[images],
+        )
+
+
+@dataclass(frozen=True)
+class TestOptions:
+    """How maps are chosen and cut at test time.
+
+    Attributes:
+        topk: The map of an image is the mean of the maps of this many
+            classes; at most all of them.
+        map_label: Which single class's map is taken for ``topk=1``: 'gt' the
+            ground-truth label's (what GT-known Loc means), 'pred' the
+            predicted label's (all that an image without label allows).
+        force_label: For ``topk > 1``, put the class of ``map_label`` among
+            the chosen, in place of the lowest score, if it is not there. The
+            paper's text does so, its code does not.
+        threshold: Where the min-max normalized map is cut for the box: a
+            number from 0 to 1 or ``'otsu'``, see
+            :func:`bas_mm.localization.cut_of`.
+        percentile: See :func:`bas_mm.localization.cut_of`.
+
+    Raises:
+        ValueError: If one is not allowed.
+    """
+
+    __test__ = False  # no test class, whatever its name says to pytest
+
+    topk: int = 1
+    map_label: str = 'gt'
+    force_label: bool = False
+    threshold: float | str = 0.15
+    percentile: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.topk < 1:
+            raise ValueError(
+                f'`topk` (model.head.topk) must be at least 1, got {self.topk}.'
+            )
+        if self.map_label not in MAP_LABELS:
+            raise ValueError(
+                "`map_label` (model.head.map_label) must be 'gt' or 'pred', got "
+                f'{self.map_label!r}.'
+            )
+        check_threshold(self.threshold, self.percentile, 'threshold')
+
+    def replace(self, **changes: Any) -> 'TestOptions':
+        """Give the options with some changed; None leaves one as it is.
+
+        Example:
+            >>> TestOptions().replace(topk=3, threshold=None)
+            TestOptions(topk=3, map_label='gt', force_label=False, threshold=0.15, \
+percentile=None)
+        """
+        unknown = changes.keys() - {f.name for f in dataclasses.fields(self)}
+        if unknown:
+            raise ValueError(
+                f'test_cfg has no option {sorted(unknown)}: it takes '
+                f'{", ".join(f.name for f in dataclasses.fields(self))}.'
+            )
+        return dataclasses.replace(
+            self, **{k: v for k, v in changes.items() if v is not None}
+        )

@@ -1,0 +1,110 @@
+"""Options that commands share."""
+
+import argparse
+
+from mmengine.config import DictAction
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command that reads a config."""
+    parser.add_argument(
+        '--data-root', metavar='DIR', help='point every data set of the config at DIR'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config with KEY=VALUE pairs, e.g. '
+        'model.head.num_classes=6; lists as key="[a,b]" or key=a,b, tuples '
+        'in lists as key="[(a,b),(c,d)]" with the quotation marks and '
+        'without blanks. They are applied last and win',
+    )
+
+
+def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing share."""
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints (default: that of the config, '
+        'else ./work_dirs/<config name>)',
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--seed', type=int, help='random seed (default: that of the config)'
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='use automatic mixed precision'
+    )
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of the data loaders',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed run are started',
+    )
+    # torch's launcher passes `--local-rank`, older ones `--local_rank`.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of commands whose model may be the default one."""
+    parser.add_argument(
+        '--model',
+        help='config (a file, or the name of one that comes with bas_mm), or a '
+        'checkpoint that carries its config (default: the classes of ImageNet)',
+    )
+    parser.add_argument('--weights', help='checkpoint, where --model is a config')
+    parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
+
+
+def threshold(text: str) -> float | str:
+    """Read a threshold: a number or a rule by its name.
+
+    Example:
+        >>> threshold('0.2'), threshold('otsu')
+        (0.2, 'otsu')
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the commands that localize without a Runner."""
+    parser.add_argument(
+        '--threshold',
+        type=threshold,
+        help="where the map is cut: 0 to 1, or 'otsu' (default: that of the config)",
+    )
+    parser.add_argument(
+        '--topk',
+        type=int,
+        help='mean of the maps of so many classes (default: that of the config)',
+    )
+    parser.add_argument(
+        '--multi',
+        action='store_true',
+        help='an object for each component above the threshold, not only for '
+        'the largest',
+    )
+    parser.add_argument(
+        '--view',
+        choices=['full', 'test'],
+        default='full',
+        help='what the model sees: the full image, or the crop of the '
+        "config's test pipeline (default: full)",
+    )
+    parser.add_argument(
+        '--on-error',
+        choices=['raise', 'skip'],
+        default='raise',
+        help='stop at an image that cannot be read, or leave it out',
+    )
+    parser.add_argument('--batch-size', type=int, default=8)

@@ -1,0 +1,62 @@
+"""Tables for the terminal and for markdown."""
+
+import io
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+def render_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], markdown: bool = False
+) -> str:
+    """Lay out a table; the first column to the left, the others to the right.
+
+    Args:
+        header: One text a column.
+        rows: As many texts each.
+        markdown: Draw it as markdown does.
+
+    Returns:
+        The table, without colors, never wrapped.
+
+    Example:
+        >>> print(render_table(['run', 'top1'], [['cam', '55.3']], markdown=True))
+        | run | top1 |
+        |-----|------|
+        | cam | 55.3 |
+    """
+    table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD, show_edge=markdown)
+    for i, name in enumerate(header):
+        table.add_column(name, justify='right' if i else 'left', no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False)
+    with console.capture() as capture:
+        console.print(table, highlight=False)
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    return '\n'.join(line for line in lines if line)
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> str:
+    """Lay out metrics as a table of two columns.
+
+    Args:
+        metrics: Name to value. Values other than numbers and texts (whole
+            curves, for instance) are left out.
+
+    Returns:
+        The table; one line saying so if there are no metrics.
+    """
+    rows = []
+    for name, value in metrics.items():
+        if isinstance(value, numbers.Integral):
+            rows.append([name, f'{value:d}'])
+        elif isinstance(value, numbers.Real):
+            rows.append([name, f'{value:.4f}'])
+        elif isinstance(value, str):
+            rows.append([name, value])
+    return render_table(['metric', 'value'], rows) if rows else 'No metrics.'
