@@ -66,13 +66,44 @@ class Chain(NamedTuple):
 
     Attributes:
         names: As in ``backbone.named_modules()``, in order.
+        inner: The layers inside a layer, where they are a chain themselves.
         view: The tiny view on which the backbone was watched.
         output: What the backbone made of it, ``(1, N, h, w)``.
     """
 
     names: list[str]
+    inner: dict[str, list[str]]
     view: torch.Tensor
     output: torch.Tensor
+
+    def open(self, wanted: Sequence[str]) -> list[str]:
+        """Open the layers in which a wanted one lies.
+
+        Returns:
+            The names of the layers, each wanted one apart.
+        """
+
+        def walk(names: Sequence[str]) -> Iterator[str]:
+            for name in names:
+                if name in self.inner and any(w.startswith(f'{name}.') for w in wanted):
+                    yield from walk(self.inner[name])
+                else:
+                    yield name
+
+        return list(walk(self.names))
+
+    def list_names(self, backbone: nn.Module) -> list[str]:
+        """List the names at which to cut: layers, and those in a Sequential."""
+
+        def walk(names: Sequence[str]) -> Iterator[str]:
+            for name in names:
+                yield name
+                if name in self.inner and isinstance(
+                    backbone.get_submodule(name), nn.Sequential
+                ):
+                    yield from walk(self.inner[name])
+
+        return list(walk(self.names))
 
 
 def tiny_view(backbone: nn.Module, side: int = 64) -> torch.Tensor:
@@ -123,61 +154,33 @@ def find_chain(backbone: nn.Module, end: str | None = None) -> Chain:
         target = output[-1] if isinstance(output, (tuple, list)) else output
     else:
         target = watch.input_of(end)
-    if not isinstance(target, torch.Tensor) or target.ndim != 4:
-        got = (
-            f'a tensor of the shape {tuple(target.shape)}'
-            if isinstance(target, torch.Tensor)
-            else f'a {type(target).__name__}'
-        )
-        raise ValueError(
-            f'{name} ends in {got}, not in a feature map (B, N, h, w): for '
-            "transformers set `model.backbone.out_type='featmap'`, for ConvNeXt and "
-            'its like `model.backbone.gap_before_final_norm=False`, or name in '
-            '`model.neck.end` the first layer to leave out.'
-        )
+    _require_map(backbone, target)
     table = _table(backbone)
     if table is not None:
         names = list(table)
-        return Chain(names[: names.index(end)] if end else names, view, target)
-    names, whole = watch.path(target, view)
-    if not whole:
-        raise ValueError(
-            f'{name} cannot be cut: its output does not come from its layers one '
-            'after the other. Followed back from its end, they are: '
-            f'{", ".join(names) or "none"}.'
-        )
-    return Chain(names, view, target)
+        return Chain(names[: names.index(end)] if end else names, {}, view, target)
+    names, inner = watch.chain(target, view)
+    return Chain(names, inner, view, target)
 
 
-def open_chain(
-    backbone: nn.Module, chain: Sequence[str], wanted: Sequence[str]
-) -> list[str]:
-    """Open the :class:`torch.nn.Sequential` layers in which a wanted one lies.
+def _require_map(backbone: nn.Module, output: Any) -> None:
+    """Check that a trunk ends in a feature map.
 
-    Returns:
-        The names of the layers, each wanted one (or what is in it) apart.
+    Raises:
+        ValueError: If it does not; says which option helps.
     """
-    names: list[str] = []
-    for name in chain:
-        layer = _get(backbone, name)
-        if isinstance(layer, nn.Sequential) and any(
-            w.startswith(f'{name}.') for w in wanted
-        ):
-            inner = [f'{name}.{child}' for child, _ in layer.named_children()]
-            names += open_chain(backbone, inner, wanted)
-        else:
-            names.append(name)
-    return names
-
-
-def list_names(backbone: nn.Module, chain: Sequence[str]) -> Iterator[str]:
-    """Give every name at which a chain can be cut, outer ones first."""
-    for name in chain:
-        yield name
-        layer = _get(backbone, name)
-        if isinstance(layer, nn.Sequential):
-            inner = [f'{name}.{child}' for child, _ in layer.named_children()]
-            yield from list_names(backbone, inner)
+    layout = getattr(getattr(backbone, 'timm_model', None), 'output_fmt', 'NCHW')
+    if isinstance(output, torch.Tensor) and output.ndim == 4 and layout == 'NCHW':
+        return
+    got = f'a {type(output).__name__}'
+    if isinstance(output, torch.Tensor):
+        got = f'a tensor of the shape {tuple(output.shape)}'
+    raise ValueError(
+        f'{type(backbone).__name__} ends in {got}, not in a feature map '
+        "(B, N, h, w): for transformers set `model.backbone.out_type='featmap'`, for "
+        'ConvNeXt and its like `model.backbone.gap_before_final_norm=False`, or name '
+        'in `model.neck.end` the first layer to leave out.'
+    )
 
 
 def span_of(chain: Sequence[str], name: str) -> tuple[int, int] | None:
@@ -203,13 +206,6 @@ def get_layers(backbone: nn.Module, names: Sequence[str]) -> list[nn.Module]:
     if table is None:
         return [backbone.get_submodule(name) for name in names]
     return [table[name] for name in names]
-
-
-def _get(backbone: nn.Module, name: str) -> nn.Module | None:
-    try:
-        return backbone.get_submodule(name)
-    except AttributeError:  # a step of a table that is no module
-        return None
 
 
 class _Call(NamedTuple):
@@ -280,22 +276,58 @@ class _Watch:
             )
         return found[0][0] if found[0] else None
 
-    def path(self, target: torch.Tensor, view: torch.Tensor) -> tuple[list[str], bool]:
-        """Give the outermost modules up to a target, and whether all are there."""
-        names: list[str] = []
-        wanted, first = self._key(target), (id(view), view._version)
-        clock = next(self._clock)
-        while wanted != first:
+    def chain(
+        self, target: torch.Tensor, view: torch.Tensor
+    ) -> tuple[list[str], dict[str, list[str]]]:
+        """Give the layers from the view to the target, and those inside them.
+
+        Raises:
+            ValueError: If there is no chain of them.
+        """
+        inner: dict[str, list[str]] = {}
+
+        def look_inside(calls: Sequence[_Call]) -> None:
+            for call in calls:
+                below, whole = self._path(call.gave, call.took, call.began, call.ended)
+                if whole and len(below) > (below[0].name == call.name):
+                    inner.setdefault(call.name, [c.name for c in below])
+                    look_inside(below)
+
+        calls, whole = self._path(
+            self._key(target), (id(view), view._version), -1, next(self._clock)
+        )
+        if not whole:
+            raise ValueError(
+                f'{type(self.backbone).__name__} cannot be cut: its output does not '
+                'come from its layers one after the other. Followed back from its '
+                f'end, they are: {", ".join(c.name for c in calls) or "none"}.'
+            )
+        look_inside(calls)
+        names = [call.name for call in calls]
+        while len(names) == 1 and names[0] in inner:  # something that wraps all
+            names = inner[names[0]]
+        return names, inner
+
+    def _path(
+        self,
+        target: tuple[int, int] | None,
+        source: tuple[int, int] | None,
+        began: int,
+        ended: int,
+    ) -> tuple[list[_Call], bool]:
+        """Outermost calls within a time that lead to a target, and whether all."""
+        calls: list[_Call] = []
+        while target != source:
             for call in reversed(self.calls):  # of nested calls the outer ends last
-                if call.gave == wanted and call.ended < clock:
+                if call.gave == target and began < call.began and call.ended < ended:
                     break
             else:
-                return names[::-1], False
+                return calls[::-1], False
+            calls.append(call)
             if call.took is None:
-                return names[::-1], False
-            names.append(call.name)
-            wanted, clock = call.took, call.began
-        return names[::-1], True
+                return calls[::-1], False
+            target, ended = call.took, call.began
+        return calls[::-1], bool(calls)
 
 
 def _table(backbone: nn.Module) -> dict[str, nn.Module] | None:

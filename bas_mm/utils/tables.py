@@ -1,8 +1,9 @@
 """Tables for the terminal and for markdown."""
 
 import io
-import numbers
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from rich import box
@@ -13,7 +14,7 @@ from rich.table import Table
 def render_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], markdown: bool = False
 ) -> str:
-    """Lay out a table; the first column to the left, the others to the right.
+    """Lay out a table; columns of numbers to the right, others to the left.
 
     Args:
         header: One text a column.
@@ -30,9 +31,11 @@ def render_table(
         | cam | 55.3 |
     """
     table = Table(box=box.MARKDOWN if markdown else box.SIMPLE_HEAD, show_edge=markdown)
+    cells = [list(row) for row in rows]
     for i, name in enumerate(header):
-        table.add_column(name, justify='right' if i else 'left', no_wrap=True)
-    for row in rows:
+        numbers = all(re.match(r'[-+±–]?\d|–?$|nan', row[i]) for row in cells)
+        table.add_column(name, justify='right' if numbers else 'left', no_wrap=True)
+    for row in cells:
         table.add_row(*row)
     console = Console(file=io.StringIO(), width=10_000, markup=False, emoji=False)
     with console.capture() as capture:
@@ -53,9 +56,9 @@ def metrics_table(metrics: Mapping[str, Any]) -> str:
     """
     rows = []
     for name, value in metrics.items():
-        if isinstance(value, numbers.Integral):
+        if isinstance(value, Integral):
             rows.append([name, f'{value:d}'])
-        elif isinstance(value, numbers.Real):
+        elif isinstance(value, Real):
             rows.append([name, f'{value:.4f}'])
         elif isinstance(value, str):
             rows.append([name, value])

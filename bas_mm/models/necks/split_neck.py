@@ -10,13 +10,12 @@ from mmpretrain.registry import MODELS as STOCK_MODELS
 from torch import nn
 
 from bas_mm.models.trunks import (
+    Chain,
     Flow,
     Tokens,
     as_feat,
     find_chain,
     get_layers,
-    list_names,
-    open_chain,
     span_of,
 )
 from bas_mm.registry import MODELS
@@ -261,9 +260,8 @@ class SplitNeck(BaseModule):
             fields.append(('start', self.start))
         with _undisturbed(self.backbone):
             chain = find_chain(self.backbone, self.end)
-            known = list(list_names(self.backbone, chain.names))
-            wanted = [self._full_name(field, name, known) for field, name in fields]
-            names = open_chain(self.backbone, chain.names, wanted)
+            wanted = [self._full_name(field, name, chain) for field, name in fields]
+            names = chain.open(wanted)
             fragile, channels = self._rehearse(chain.view, names, chain.output)
         spans = [span_of(names, name) or (0, 0) for name in wanted]
         cut = spans.pop()[0] if self.start is not None else len(names)
@@ -285,12 +283,12 @@ class SplitNeck(BaseModule):
             tuple(channels[layers] for layers in at),
         )
 
-    def _full_name(self, field: str, name: str, known: Sequence[str]) -> str:
+    def _full_name(self, field: str, name: str, chain: Chain) -> str:
         """Look a layer up; its name inside a timm model is enough."""
         for full in (name, f'timm_model.{name}'):
-            if span_of(known, full):
+            if span_of(chain.open([full]), full):
                 return full
-        trunk = type(self.backbone).__name__
+        trunk, known = type(self.backbone).__name__, chain.list_names(self.backbone)
         if self.end is not None and name in dict(self.backbone.named_modules()):
             raise ValueError(
                 f'SplitNeck: end={self.end!r} must come after {field}={name!r}. The '
@@ -344,19 +342,20 @@ def _copy(flow: Flow) -> Flow:
 
 
 @contextmanager
-def _undisturbed(module: nn.Module) -> Iterator[None]:
+def _undisturbed(backbone: nn.Module) -> Iterator[None]:
     """Eval mode, no gradient; modes and random state as before afterwards."""
-    modes = {m: m.training for m in module.modules()}
-    devices = {p.device for p in module.parameters() if p.device.type == 'cuda'}
+    training = backbone.training
+    modes = [(m, m.training) for m in backbone.modules()]
+    devices = {p.device for p in backbone.parameters() if p.device.type == 'cuda'}
     with (
         torch.inference_mode(False),
         torch.no_grad(),
         torch.random.fork_rng(devices=devices),
     ):
         try:
-            for m in modes:
-                m.training = False
+            backbone.eval()
             yield
         finally:
-            for m, mode in modes.items():
-                m.training = mode
+            backbone.train(training)  # some keep more than the mode in step
+            for module, mode in modes:
+                module.training = mode
