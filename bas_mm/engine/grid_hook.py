@@ -1,5 +1,8 @@
+"""A sheet of drawings after every validation and test."""
+
 import os.path as osp
-from typing import List, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.dist import is_main_process
@@ -12,18 +15,17 @@ from bas_mm.visualization.sheet import make_grid, spread_indices, write_drawing
 
 @HOOKS.register_module()
 class GridHook(Hook):
-    """Writes one sheet of pictures after every validation and test.
+    """Writes one sheet of drawings after every validation and test.
 
-    The pictures are spread evenly over the data set, whose samples are sorted
+    The images are spread evenly over the data set, whose samples are sorted
     by class in the stock order, and drawn by the visualizer of the config.
     Training steps are not touched. Under several processes the first one
     draws from its own share of the data.
 
     Args:
-        num (int): Number of pictures. Defaults to 24.
-        cols (int): Pictures a row. Defaults to 6.
-        out_dir (str, optional): Folder for ``grid.png``. Defaults to the work
-            dir.
+        num: Number of images.
+        cols: Images a row.
+        out_dir: Folder for ``grid.png``. Defaults to the work dir.
         **draw_args: Options of :meth:`bas_mm.WSOLVisualizer.draw`.
 
     Raises:
@@ -33,7 +35,11 @@ class GridHook(Hook):
     priority = 'LOW'
 
     def __init__(
-        self, num: int = 24, cols: int = 6, out_dir: Optional[str] = None, **draw_args
+        self,
+        num: int = 24,
+        cols: int = 6,
+        out_dir: str | None = None,
+        **draw_args: Any,
     ) -> None:
         if num < 1 or cols < 1:
             raise ValueError(
@@ -44,7 +50,9 @@ class GridHook(Hook):
         self.cols = cols
         self.out_dir = out_dir
         self.draw_args = draw_args
-        self._tiles: List[np.ndarray] = []
+        self._tiles: list[np.ndarray] = []
+        self._wanted: set[int] = set()
+        self._seen = 0
 
     def before_run(self, runner: Runner) -> None:
         """Check the visualizer before anything is computed.
@@ -72,41 +80,40 @@ class GridHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[Sequence] = None,
+        data_batch: Mapping[str, Any] | None = None,
+        outputs: Sequence[Any] = (),
     ) -> None:
         """Draw the chosen samples of a batch.
 
         Args:
-            runner (Runner): The runner.
-            batch_idx (int): Index of the batch.
-            data_batch (dict): ``inputs`` holds the views, ``(3, h, w)`` uint8
-                each.
-            outputs (Sequence[DataSample]): The predictions.
+            runner: The runner.
+            batch_idx: Index of the batch.
+            data_batch: ``inputs`` holds the views, ``(3, h, w)`` uint8 each.
+            outputs: The predictions, data samples.
         """
         for index, sample in enumerate(outputs, self._seen):
-            if index in self._wanted:
-                image = data_batch['inputs'][index - self._seen]
-                image = image.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
+            if index in self._wanted and data_batch is not None:
+                view = data_batch['inputs'][index - self._seen]
+                view = view.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
                 self._tiles.append(
-                    runner.visualizer.draw(image, sample, **self.draw_args)
+                    runner.visualizer.draw(view, sample, **self.draw_args)
                 )
         self._seen += len(outputs)
 
-    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
         """Write the sheet."""
         if not self._tiles:
             return
         path = osp.join(self.out_dir or runner.work_dir, 'grid.png')
         sheet = make_grid(self._tiles, self.cols)
         write_drawing(path, sheet)
-        runner.logger.info(f'{len(self._tiles)} pictures are in {path}')
+        runner.logger.info(f'{len(self._tiles)} drawings are in {path}')
         self._tiles = []
 
     after_test_iter = after_val_iter
     after_test_epoch = after_val_epoch
 
-    def _start(self, dataloader) -> None:
+    def _start(self, dataloader: Any) -> None:
         self._tiles = []
         self._seen = 0
         self._wanted = set()

@@ -1,5 +1,7 @@
 """Data preprocessor that knows the extra crops of a ten-crop test."""
 
+from typing import Any
+
 import torch
 from mmpretrain.models import ClsDataPreprocessor
 
@@ -8,35 +10,35 @@ from bas_mm.registry import MODELS
 
 @MODELS.register_module()
 class WSOLDataPreprocessor(ClsDataPreprocessor):
-    """mmpretrain's preprocessor; normalises ``crops`` as it does ``inputs``.
+    """mmpretrain's preprocessor; normalizes ``crops`` as it does ``inputs``.
 
-    ``inputs`` are the views, which localise and are drawn. ``crops``, where
+    ``inputs`` are the views, which localize and are drawn. ``crops``, where
     the pipeline packs them, are the other crops of each image, which only
     help to classify it.
 
     Args:
-        channels_last (bool): Lay the images out channels-last, and with them
+        channels_last: Lay the views out channels-last, and with them
             everything after: the same numbers, faster with depthwise convs
-            on CPU and under AMP on GPU. Defaults to False.
+            on CPU and under AMP on GPU.
         **kwargs: Passed to :class:`mmpretrain.models.ClsDataPreprocessor`.
     """
 
-    def __init__(self, channels_last: bool = False, **kwargs) -> None:
+    def __init__(self, channels_last: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.memory_format = (
             torch.channels_last if channels_last else torch.contiguous_format
         )
 
-    def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalises a batch.
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Normalize a batch.
 
         Args:
-            data (dict): ``inputs`` (uint8 ``(3, h, w)`` each), optionally
+            data: ``inputs`` (uint8 ``(3, h, w)`` each), optionally
                 ``crops`` (uint8 ``(n, 3, h, w)`` each) and ``data_samples``.
-            training (bool): Whether batch augmentations apply.
+            training: Whether batch augmentations apply.
 
         Returns:
-            dict: ``inputs`` ``(B, 3, h, w)``, ``data_samples`` and, where
+            ``inputs`` ``(B, 3, h, w)``, ``data_samples`` and, where
             given, ``crops`` ``(B, n, 3, h, w)``, float.
         """
         out = super().forward(data, training)

@@ -268,7 +268,8 @@ class _Watch:
         """Give what the first call of a module took."""
         found = [call.args for call in self.calls if call.name == name]
         if not found:
-            names = ', '.join(name for name, _ in self.backbone.named_children())
+            ran = sorted(self.calls, key=lambda call: call.began)
+            names = ', '.join(c.name for c in ran if c.name.count('.') < 2)
             raise ValueError(
                 f'SplitNeck: end={name!r} is not a layer that '
                 f'{type(self.backbone).__name__} runs. Set `model.neck.end` to one '

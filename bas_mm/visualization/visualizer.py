@@ -1,5 +1,8 @@
+"""Drawings of what a localizer sees."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Any
 
 import cv2
 import mmcv
@@ -9,7 +12,9 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from bas_mm.localization import as_array, view_map
 from bas_mm.registry import VISUALIZERS
+from bas_mm.visualization.sheet import write_drawing
 
+Color = tuple[int, int, int]
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)  # RGB
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -18,23 +23,21 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 class WSOLVisualizer(UniversalVisualizer):
     """Draws what a localizer sees: map, boxes, class and score.
 
-    The map is laid over the picture as a heat map (blue low, red high), the
+    The map is laid over the view as a heat map (blue low, red high), the
     ground-truth boxes are red, the predicted box is green, and a caption
     below names the classes. What a sample lacks is left out.
 
     It stands where the stock ``VisualizationHook`` expects a visualizer, so
-    ``tools/test.py --show-dir`` writes its pictures. That hook hands over
-    images as they were loaded, which is BGR.
+    ``bas-mm test --show-dir`` writes its drawings. That hook hands over views
+    as they were loaded, which is BGR.
 
     Args:
-        name (str): Name of the instance. Defaults to 'visualizer'.
-        alpha (float): Weight of the heat map over the picture, 0 to 1.
-            Defaults to 0.5.
-        min_side (int): Pictures whose short side is below this are enlarged
-            to it, in pixels, so that boxes and text can be seen. Defaults
-            to 224.
-        channel_order (str): 'bgr' or 'rgb', the order of the channels in the
-            images to be drawn on. Defaults to 'bgr'.
+        name: Name of the instance.
+        alpha: Weight of the heat map over the view, 0 to 1.
+        min_side: Views whose short side is below this are enlarged to it, in
+            pixels, so that boxes and text can be seen.
+        channel_order: 'bgr' or 'rgb', the order of the channels in the
+            views to be drawn on.
         **kwargs: Other arguments of
             :class:`mmpretrain.visualization.UniversalVisualizer`, such as
             ``vis_backends`` and ``save_dir``.
@@ -49,7 +52,7 @@ class WSOLVisualizer(UniversalVisualizer):
         alpha: float = 0.5,
         min_side: int = 224,
         channel_order: str = 'bgr',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         if not 0 <= alpha <= 1:
@@ -69,43 +72,42 @@ class WSOLVisualizer(UniversalVisualizer):
         self,
         image: np.ndarray,
         data_sample: DataSample,
-        classes: Optional[Sequence[str]] = None,
+        classes: Sequence[str] | None = None,
         draw_map: bool = True,
         draw_gt: bool = True,
         draw_pred: bool = True,
         draw_text: bool = True,
         draw_score: bool = True,
-        resize: Optional[int] = None,
-        rescale_factor: Optional[float] = None,
+        resize: int | None = None,
+        rescale_factor: float | None = None,
     ) -> np.ndarray:
         """Draw one sample; nothing is written or shown.
 
         Args:
-            image (np.ndarray): The view, ``(h, w, 3)`` uint8, channels in
+            image: The view, ``(h, w, 3)`` uint8, channels in
                 ``channel_order``.
-            data_sample (DataSample): May hold ``pred_map`` ((h', w'), any
-                range), ``pred_bbox`` ((4, )), ``pred_label``, ``pred_score``,
-                ``gt_bboxes`` ((n, 4)) and ``gt_label``, arrays or tensors.
-                Boxes are xyxy, pixels of the view, max exclusive.
-            classes (Sequence[str], optional): Names of the classes. Defaults
-                to those of ``dataset_meta``, else to their numbers.
-            draw_map (bool): Lay the map over the picture.
-            draw_gt (bool): Draw the ground-truth boxes and name the class.
-            draw_pred (bool): Draw the predicted box and name the class.
-            draw_text (bool): Add the caption.
-            draw_score (bool): Write the score before the predicted class.
-            resize (int, optional): Length of the short side of the picture,
-                without caption. Defaults to that of the view, but at least
-                ``min_side``.
-            rescale_factor (float, optional): Scale of the picture, used when
-                ``resize`` is not given.
+            data_sample: May hold ``pred_map`` (``(h', w')``, any range),
+                ``pred_bbox`` (``(4,)`` or ``(n, 4)``), ``pred_label``,
+                ``pred_score``, ``gt_bboxes`` (``(n, 4)``) and ``gt_label``,
+                arrays or tensors. Boxes are ``xyxy``, pixels of the view, max
+                exclusive.
+            classes: Names of the classes. Defaults to those of
+                ``dataset_meta``, else to their numbers.
+            draw_map: Lay the map over the view.
+            draw_gt: Draw the ground-truth boxes and name the class.
+            draw_pred: Draw the predicted box and name the class.
+            draw_text: Add the caption.
+            draw_score: Write the score before the predicted class.
+            resize: Length of the short side of the drawing, without caption.
+                Defaults to that of the view, but at least ``min_side``.
+            rescale_factor: Scale of the drawing, used when ``resize`` is not
+                given.
 
         Returns:
-            np.ndarray: ``(H, W, 3)`` uint8, RGB: the picture, and the
-            caption below it.
+            ``(H, W, 3)`` uint8, RGB: the view, and the caption below it.
 
         Raises:
-            ValueError: If the image or a box has another shape.
+            ValueError: If the view or a box has another shape.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ValueError(
@@ -115,21 +117,12 @@ class WSOLVisualizer(UniversalVisualizer):
             image = image[..., ::-1]
         height, width = image.shape[:2]
         short = min(height, width)
-        if resize is not None:
-            scale = resize / short
-        elif rescale_factor is not None:
-            scale = rescale_factor
-        else:
-            scale = max(1.0, self.min_side / short)
+        scale = rescale_factor or max(1.0, self.min_side / short)
+        scale = scale if resize is None else resize / short
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
         canvas = mmcv.imresize(np.ascontiguousarray(image, dtype=np.uint8), size[::-1])
-
         if draw_map and 'pred_map' in data_sample:
-            heat = view_map(data_sample.pred_map, size)
-            heat = cv2.applyColorMap(np.uint8(255 * heat), cv2.COLORMAP_JET)[..., ::-1]
-            canvas = cv2.addWeighted(
-                np.ascontiguousarray(heat), self.alpha, canvas, 1 - self.alpha, 0
-            )
+            canvas = self._lay_map(canvas, data_sample.pred_map)
         scales = np.array([size[1] / width, size[0] / height] * 2)
         if draw_gt and 'gt_bboxes' in data_sample:
             _draw_boxes(canvas, data_sample.gt_bboxes, scales, RED)
@@ -137,34 +130,53 @@ class WSOLVisualizer(UniversalVisualizer):
             _draw_boxes(canvas, data_sample.pred_bbox, scales, GREEN)
         if not draw_text:
             return canvas
+        lines = self._lines(data_sample, classes, draw_gt, draw_pred, draw_score)
+        return np.vstack([canvas, *_caption(lines, size)])
+
+    def _lay_map(self, canvas: np.ndarray, pred_map: Any) -> np.ndarray:
+        """The canvas, ``(H, W, 3)`` RGB, with a map over it as a heat map."""
+        heat = np.uint8(255 * view_map(pred_map, canvas.shape[:2]))
+        heat = cv2.applyColorMap(heat, cv2.COLORMAP_JET)[..., ::-1]
+        return cv2.addWeighted(
+            np.ascontiguousarray(heat), self.alpha, canvas, 1 - self.alpha, 0
+        )
+
+    def _lines(
+        self,
+        sample: DataSample,
+        classes: Sequence[str] | None,
+        gt: bool,
+        pred: bool,
+        with_score: bool,
+    ) -> list[tuple[str, Color]]:
+        """Lines of the caption, and the color of the mark before each."""
         if classes is None:
             classes = (self.dataset_meta or {}).get('classes')
         lines = []
-        if draw_gt and 'gt_label' in data_sample:
-            labels = as_array(data_sample.gt_label).reshape(-1)
-            lines.append(
-                ('gt: ' + ', '.join(_name(label, classes) for label in labels), RED)
-            )
-        if draw_pred and 'pred_label' in data_sample:
-            label = int(as_array(data_sample.pred_label).reshape(-1)[0])
+        if gt and 'gt_label' in sample:
+            labels = as_array(sample.gt_label).reshape(-1)
+            names = ', '.join(_name(label, classes) for label in labels)
+            lines.append((f'gt: {names}', RED))
+        if pred and 'pred_label' in sample:
+            label = int(as_array(sample.pred_label).reshape(-1)[0])
             text = 'pred: '
-            if draw_score and 'pred_score' in data_sample:
-                score = as_array(data_sample.pred_score).reshape(-1)[label]
+            if with_score and 'pred_score' in sample:
+                score = as_array(sample.pred_score).reshape(-1)[label]
                 text += f'{score:.2f} '  # before the name, which may be cut
             lines.append((text + _name(label, classes), GREEN))
-        return np.vstack([canvas, *_caption(lines, size)])
+        return lines
 
     def visualize_cls(
         self,
         image: np.ndarray,
         data_sample: DataSample,
-        classes: Optional[Sequence[str]] = None,
+        classes: Sequence[str] | None = None,
         show: bool = False,
         wait_time: float = 0,
-        out_file: Optional[str] = None,
+        out_file: str | None = None,
         name: str = '',
         step: int = 0,
-        **draw_args,
+        **draw_args: Any,
     ) -> np.ndarray:
         """Draw one sample and write or show it; the stock hook's method.
 
@@ -172,20 +184,20 @@ class WSOLVisualizer(UniversalVisualizer):
         backends are served by the first one.
 
         Args:
-            image (np.ndarray): See :meth:`draw`.
-            data_sample (DataSample): See :meth:`draw`.
-            classes (Sequence[str], optional): See :meth:`draw`.
-            show (bool): Show the picture in a window.
-            wait_time (float): Seconds that the window stays, 0 for ever.
-            out_file (str, optional): File to write to, instead of the
-                backends. To a name that the stock hook made from that of the
-                image, the image's folder (often its class) is put before.
-            name (str): Name of the picture for backends and window.
-            step (int): Step for the backends.
+            image: See :meth:`draw`.
+            data_sample: See :meth:`draw`.
+            classes: See :meth:`draw`.
+            show: Show the drawing in a window.
+            wait_time: Seconds that the window stays, 0 for ever.
+            out_file: File to write to, instead of the backends. To a name that
+                the stock hook made from that of the image, the image's folder
+                (often its class) is put before.
+            name: Name of the drawing for backends and window.
+            step: Step for the backends.
             **draw_args: Options of :meth:`draw`.
 
         Returns:
-            np.ndarray: The picture, see :meth:`draw`.
+            The drawing, see :meth:`draw`.
         """
         drawn = self.draw(image, data_sample, classes, **draw_args)
         if show:
@@ -193,17 +205,14 @@ class WSOLVisualizer(UniversalVisualizer):
         if out_file is None:
             self.add_image(name, drawn, step=step)
         else:
-            mmcv.imwrite(
-                np.ascontiguousarray(drawn[..., ::-1]),
-                _with_folder(out_file, data_sample.get('img_path')),
-            )
+            write_drawing(_with_folder(out_file, data_sample.get('img_path')), drawn)
         return drawn
 
 
-def _with_folder(out_file: str, img_path: Optional[str]) -> str:
+def _with_folder(out_file: str, img_path: str | None) -> str:
     """Put an image's folder before the file name that the stock hook chose.
 
-    The hook names pictures after the image file alone, so that equally named
+    The hook names drawings after the image file alone, so that equally named
     images of two class folders would overwrite each other. Names that do not
     come from the hook stay.
     """
@@ -213,23 +222,23 @@ def _with_folder(out_file: str, img_path: Optional[str]) -> str:
     return str(path.with_name(f'{Path(img_path).parent.name}_{path.name}'))
 
 
-def _name(label: int, classes: Optional[Sequence[str]]) -> str:
+def _name(label: int, classes: Sequence[str] | None) -> str:
     """Name of a class, its number if it has none."""
     named = classes is not None and 0 <= label < len(classes)
     return str(classes[label] if named else int(label))
 
 
 def _draw_boxes(
-    canvas: np.ndarray, boxes, scales: np.ndarray, colour: Tuple[int, int, int]
+    canvas: np.ndarray, boxes: Any, scales: np.ndarray, color: Color
 ) -> None:
     """Draw boxes with a dark rim, in place.
 
     Args:
-        canvas (np.ndarray): ``(H, W, 3)`` uint8, RGB.
+        canvas: ``(H, W, 3)`` uint8, RGB.
         boxes: ``(n, 4)`` or ``(4, )``, xyxy, pixels of the view, max
             exclusive. Boxes that are not finite are left out.
-        scales (np.ndarray): ``(4, )``, canvas pixels a pixel of the view.
-        colour (tuple): RGB.
+        scales: ``(4, )``, canvas pixels a pixel of the view.
+        color: RGB.
     """
     boxes = as_array(boxes).astype(np.float64)
     if boxes.size % 4 or (boxes.size and boxes.shape[-1] != 4):
@@ -242,26 +251,24 @@ def _draw_boxes(
     thick = max(1, round(min(height, width) / 112))
     for x0, y0, x1, y1 in boxes.astype(int).tolist():
         cv2.rectangle(canvas, (x0, y0), (x1, y1), (0, 0, 0), thick + 2)
-        cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick)
+        cv2.rectangle(canvas, (x0, y0), (x1, y1), color, thick)
 
 
-def _caption(
-    lines: List[Tuple[str, Tuple[int, int, int]]], size: Tuple[int, int]
-) -> List[np.ndarray]:
+def _caption(lines: list[tuple[str, Color]], size: tuple[int, int]) -> list[np.ndarray]:
     """A dark strip for each line of text, ``(h, W, 3)`` uint8, RGB.
 
     Text that is too long gets smaller, and below a legible size is cut.
 
     Args:
-        lines (list): Text and the colour (RGB) of the mark before it.
-        size (tuple): ``(H, W)`` of the picture.
+        lines: Text and the color (RGB) of the mark before it.
+        size: ``(H, W)`` of the drawing.
     """
     unit = max(min(size) / 224, 0.5)
     height, mark = round(18 * unit), round(8 * unit)
     left, strips = 3 * mark // 2, []
-    for text, colour in lines:
+    for text, color in lines:
         strip = np.full((height, size[1], 3), 32, np.uint8)
-        strip[(height - mark) // 2 : (height + mark) // 2, mark // 4 : mark] = colour
+        strip[(height - mark) // 2 : (height + mark) // 2, mark // 4 : mark] = color
         room, font = size[1] - left - 2, 0.45 * unit
         thick = max(1, round(unit))
         width = cv2.getTextSize(text, _FONT, font, thick)[0][0]

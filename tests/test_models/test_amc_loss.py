@@ -4,6 +4,11 @@ import pytest
 import torch
 
 from bas_mm.models import AMCLoss
+from bas_mm.structures import Acts
+
+
+def acts_of(logit_map):
+    return Acts((), logit_map.mean((2, 3), dtype=torch.float32), logit_map)
 
 
 def inputs(final_relu=True):
@@ -54,14 +59,14 @@ def reference(logit_map, target, fg, bg_logits, alpha, beta, lambda_):
 def test_terms(final_relu):
     x = inputs(final_relu)
     loss = AMCLoss(alpha=0.3, beta=0.7, lambda_=2.0)
-    losses, stats = loss(
-        x['logit_map'], x['target'], x['fg'], lambda bg: x['bg_logits']
+    losses = loss(
+        acts_of(x['logit_map']), x['target'], x['fg'], lambda bg: x['bg_logits']
     )
     expected = reference(**x, alpha=0.3, beta=0.7, lambda_=2.0)
-    assert list(losses) == list(expected)
-    for name, value in losses.items():
-        assert value.item() == pytest.approx(expected[name], rel=1e-5), name
-    assert stats['fg_area'] == pytest.approx(float(x['fg'].detach().mean()))
+    assert losses.keys() == {*expected, 'acc', 'fg_area', 'bg_ratio'}
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value, rel=1e-5), name
+    assert losses['fg_area'] == pytest.approx(float(x['fg'].detach().mean()))
 
 
 def test_activation_is_detached_and_capped_ratio_has_no_gradient():
@@ -70,8 +75,8 @@ def test_activation_is_detached_and_capped_ratio_has_no_gradient():
     bg_logits[0, 0] = 1e-3  # far below S
     bg_logits[1, 3] = 1e3  # ratio above 1
     bg_logits.requires_grad_()
-    losses, _ = AMCLoss(alpha=0, beta=0)(
-        x['logit_map'], x['target'], x['fg'], lambda bg: bg_logits
+    losses = AMCLoss(alpha=0, beta=0)(
+        acts_of(x['logit_map']), x['target'], x['fg'], lambda bg: bg_logits
     )
     grad, none = torch.autograd.grad(
         losses['loss_bas'], [bg_logits, x['logit_map']], allow_unused=True
@@ -86,27 +91,31 @@ def test_weight_0_is_not_computed():
     def background(bg):
         raise AssertionError('the frozen pass must not run')
 
-    losses, stats = AMCLoss(alpha=0, beta=0, lambda_=0)(
-        x['logit_map'], x['target'], x['fg'], background
+    losses = AMCLoss(alpha=0, beta=0, lambda_=0)(
+        acts_of(x['logit_map']), x['target'], x['fg'], background
     )
     assert not any(losses[n].requires_grad for n in ('loss_frg', 'loss_ac', 'loss_bas'))
     assert losses['loss_frg'] == losses['loss_ac'] == losses['loss_bas'] == 0
-    assert 'bg_ratio' not in stats
+    assert 'bg_ratio' not in losses
 
 
 def test_dead_logits_give_finite_losses():
     x = inputs()
     dead = torch.zeros_like(x['logit_map'])
-    losses, stats = AMCLoss()(dead, x['target'], x['fg'], lambda bg: torch.zeros(3, 4))
+    losses = AMCLoss()(
+        acts_of(dead), x['target'], x['fg'], lambda bg: torch.zeros(3, 4)
+    )
     assert losses['loss_cls'] == pytest.approx(math.log(4))
-    assert losses['loss_bas'] == 0 and stats['bg_ratio'] == 0
+    assert losses['loss_bas'] == 0 and losses['bg_ratio'] == 0
 
 
 def test_map_of_another_size_than_twice_the_logit_map():
     x = inputs()
     for size in ((2, 2), (8, 8), (5, 5)):
         fg = torch.full((3, 1, *size), 0.5, dtype=torch.double)
-        losses, _ = AMCLoss(alpha=1, beta=0, lambda_=0)(x['logit_map'], x['target'], fg)
+        losses = AMCLoss(alpha=1, beta=0, lambda_=0)(
+            acts_of(x['logit_map']), x['target'], fg
+        )
         # a constant map halves every logit
         half = torch.nn.functional.cross_entropy(
             x['logit_map'].mean((2, 3)) / 2, x['target']

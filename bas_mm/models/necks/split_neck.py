@@ -45,14 +45,13 @@ class Pass(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What the neck runs; indices count the steps."""
+    """What the neck runs; numbers count layers of the trunk."""
 
-    names: list[str]  # layers of the trunk
-    pool: int | None  # before which of them the pool stands
+    names: list[str]  # the layers
+    at: tuple[int, ...]  # how many stand before each tap, before f2, at the end
     inserts: dict[int, str]  # behind how many of them which insert stands
-    marks: tuple[int, ...]  # steps before each tap, before f2, and all of them
-    fragile: set[int]  # steps at a mark that change their input in place
-    channels: tuple[int, ...]  # at each mark
+    fragile: set[int]  # those that change their input in place
+    channels: tuple[int, ...]  # of what is handed out
 
 
 class _Insert(nn.Module):
@@ -163,12 +162,12 @@ class SplitNeck(BaseModule):
     @property
     def f1(self) -> nn.Sequential:
         """View of the extractor, view to ``F``."""
-        return nn.Sequential(*self.steps()[: self.plan.marks[-2]])
+        return nn.Sequential(*self.steps()[: self.marks[-2]])
 
     @property
     def f2(self) -> nn.Sequential:
         """View of the rest of the trunk, ``F`` to the last features."""
-        return nn.Sequential(*self.steps()[self.plan.marks[-2] :])
+        return nn.Sequential(*self.steps()[self.marks[-2] :])
 
     @property
     def plan(self) -> _Plan:
@@ -177,12 +176,22 @@ class SplitNeck(BaseModule):
             self._plan = self._make_plan()
         return self._plan
 
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """How many steps stand before each tap, before ``f2``, and at the end."""
+        return tuple(map(self._step, self.plan.at))
+
+    def _step(self, layers: int) -> int:
+        """Index of the step behind so many layers and their inserts."""
+        pooled = self.pool is not None and layers > self.plan.at[-2]
+        return layers + sum(i <= layers for i in self.plan.inserts) + pooled
+
     def steps(self) -> list[nn.Module]:
         """Give what runs, in order: layers, pool and inserts, as they are now."""
         plan = self.plan
         steps: list[nn.Module] = []
         for i, layer in enumerate(get_layers(self.backbone, plan.names)):
-            if i == plan.pool and self.pool is not None:
+            if i == plan.at[-2] and self.pool is not None:
                 steps.append(nn.MaxPool2d(self.pool))
             steps.append(layer)
             if i + 1 in plan.inserts:
@@ -199,7 +208,7 @@ class SplitNeck(BaseModule):
         Raises:
             ValueError: If there is no such stage.
         """
-        begins = [0, *self.plan.marks[:-1]]
+        begins = [0, *self.marks[:-1]]
         if not -len(begins) <= stage < len(begins):
             raise ValueError(
                 f'stage={stage} is none of the trunk: 0 is the view, 1 to '
@@ -220,9 +229,10 @@ class SplitNeck(BaseModule):
         Returns:
             Features and flows of the pass.
         """
-        plan, steps = self.plan, self.steps()
+        steps, marks = self.steps(), self.marks
+        fragile = {self._step(i) for i in self.plan.fragile if i in self.plan.at}
         begin = self.stage_index(stage)
-        stage %= len(plan.marks)
+        stage %= len(marks)
         flow: Flow = x
         if first is not None and stage:
             beside = first.flows[stage - 1]
@@ -230,14 +240,14 @@ class SplitNeck(BaseModule):
                 flow = beside.replace_feat(x)
         found: dict[int, Flow] = {}
         for i in range(begin, len(steps) + 1):
-            if i in plan.marks:
+            if i in marks:
                 found[i] = flow
             if i == len(steps):
                 break
-            flow = steps[i](_copy(flow) if i in plan.fragile else flow)
+            flow = steps[i](_copy(flow) if i in fragile else flow)
         flows = tuple(
             found[mark] if first is None or mark in found else first.flows[i]
-            for i, mark in enumerate(plan.marks)
+            for i, mark in enumerate(marks)
         )
         return Pass(tuple(map(as_feat, flows)), flows)
 
@@ -266,22 +276,9 @@ class SplitNeck(BaseModule):
         spans = [span_of(names, name) or (0, 0) for name in wanted]
         cut = spans.pop()[0] if self.start is not None else len(names)
         behind = [span[1] for span in spans]
+        at = (*behind[: len(self.taps)], cut, len(names))
         inserts = dict(zip(behind[len(self.taps) :], map(_key, self.insert_names)))
-        at = [*behind[: len(self.taps)], cut, len(names)]
-
-        def step(layers: int) -> int:
-            """Index of the step behind so many layers and their inserts."""
-            pooled = self.pool is not None and layers > cut
-            return layers + sum(i <= layers for i in inserts) + pooled
-
-        return _Plan(
-            names,
-            cut if self.pool is not None else None,
-            inserts,
-            tuple(map(step, at)),
-            {step(i) for i in at if i in fragile and (i != cut or not self.pool)},
-            tuple(channels[layers] for layers in at),
-        )
+        return _Plan(names, at, inserts, fragile, tuple(channels[i] for i in at))
 
     def _full_name(self, field: str, name: str, chain: Chain) -> str:
         """Look a layer up; its name inside a timm model is enough."""

@@ -1,0 +1,108 @@
+import pytest
+import torch
+from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from bas_mm.models import TwoNetworks
+from tests.helpers.models import TRUNKS, build_model, make_samples
+
+
+def stock_classifier(num_classes=5):
+    torch.manual_seed(1)
+    return ImageClassifier(
+        backbone=dict(TRUNKS['tiny'][0]),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=num_classes, in_channels=32),
+        data_preprocessor=dict(mean=[9.0] * 3, std=[2.0] * 3, to_rgb=False),
+    )
+
+
+def localizer(**kwargs):
+    preprocessor = dict(mean=[1.0, 2.0, 3.0], std=[4.0] * 3, to_rgb=True)
+    return build_model(
+        'BAS', 'tiny', model=dict(data_preprocessor=preprocessor), **kwargs
+    )
+
+
+def test_maps_of_one_network_and_classes_of_another():
+    first, second = localizer(map_label='pred'), stock_classifier()
+    model = TwoNetworks(first, second).eval()
+    raw = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
+    crops = torch.randint(0, 255, (2, 3, 3, 64, 64), dtype=torch.uint8)
+    data = dict(inputs=list(raw), crops=list(crops), data_samples=make_samples(0, 1))
+    with torch.no_grad():
+        out = model.test_step(data)
+
+        def scores(images):
+            views = second.data_preprocessor(dict(inputs=images))['inputs']
+            return second(views).softmax(1)
+
+        every = torch.stack([scores(raw), *(scores(c) for c in crops.unbind(1))])
+        expected = every.mean(0)
+        views = first.data_preprocessor(dict(inputs=raw))['inputs']
+        for i, sample in enumerate(out):
+            torch.testing.assert_close(sample.pred_score, expected[i])
+            label = int(expected[i].argmax())
+            assert sample.pred_label.tolist() == [label]
+            # the predicted class is the classifier's, and so is the map's
+            maps = first.class_maps(views, [label])
+            torch.testing.assert_close(sample.pred_map, maps[i, 0])
+        maps = model.class_maps(raw.float(), [0, 3])
+        torch.testing.assert_close(maps, first.class_maps(views, [0, 3]))
+    assert model(raw.float()).shape == (2, 5)
+
+
+def test_a_localizer_that_knows_no_classes():
+    model = TwoNetworks(localizer(num_classes=1), stock_classifier()).eval()
+    assert model.num_classes == 5 and model.head.num_classes == 1
+    x = torch.rand(2, 3, 64, 64) * 255
+    with torch.no_grad():
+        maps = model.class_maps(x, [0, 4])
+        assert torch.equal(maps[:, 0], maps[:, 1])
+        out = model.predict(x, make_samples(4, 2))
+    assert torch.equal(out[0].pred_map, maps[0, 0])
+
+
+def test_from_configs_with_pretrained_parts(tmp_path):
+    """As a config names them; nothing of one network is in the other."""
+    first, second = localizer(), stock_classifier()
+    with torch.no_grad():
+        second.head.fc.bias.fill_(3.0)
+    torch.save(second.state_dict(), tmp_path / 'second.pth')
+    cfg = dict(
+        type='bas_mm.TwoNetworks',
+        localizer=dict(
+            type='bas_mm.BASClassifier',
+            backbone=dict(TRUNKS['tiny'][0]),
+            neck=dict(type='bas_mm.SplitNeck', start='layer4'),
+            head=dict(
+                type='bas_mm.BASHead',
+                num_classes=5,
+                in_channels=32,
+                map_channels=16,
+                num_convs=0,
+            ),
+        ),
+        classifier=dict(
+            type='ImageClassifier',
+            backbone=dict(TRUNKS['tiny'][0]),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=5, in_channels=32),
+            init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'second.pth')),
+        ),
+    )
+    model = MODELS.build(cfg)
+    model.init_weights()
+    assert model.classifier.head.fc.bias.tolist() == [3.0] * 5
+    keys = {key.split('.')[0] for key in model.state_dict()}
+    assert keys == {'localizer', 'classifier'}
+    assert not isinstance(first, nn.ModuleDict)
+
+
+def test_wrong_uses():
+    with pytest.raises(ValueError, match='knows 5 classes and the localizer 3'):
+        TwoNetworks(localizer(num_classes=3), stock_classifier())
+    model = TwoNetworks(localizer(), stock_classifier())
+    with pytest.raises(ValueError, match='train each by a config of its own'):
+        model(torch.zeros(1, 3, 64, 64), make_samples(0), mode='loss')
