@@ -1,5 +1,9 @@
+import functools
+import io
 import os
 import pickle
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -13,7 +17,11 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch.utils.data import Dataset
 
 from bas_mm.engine import checkpoint
-from bas_mm.engine.checkpoint import load_from_local, load_from_pypi
+from bas_mm.engine.checkpoint import (
+    load_from_local,
+    load_from_pypi,
+    use_safe_checkpoints,
+)
 
 
 class Line(Dataset):
@@ -156,22 +164,61 @@ def test_what_the_user_allows(tmp_path):
         load_from_local(tmp_path / 'own.pth')
 
 
-def test_other_schemes_are_safe_too(tmp_path, monkeypatch):
-    path, mark = tmp_path / 'evil.pth', tmp_path / 'mark'
-    torch.save(Touch(mark), path)
-    monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
-    monkeypatch.setattr(
-        mmengine_checkpoint,
-        'load_url',
-        lambda *args, **kwargs: torch.load(path, weights_only=False),
-    )  # as torch.hub does
-    with pytest.raises(pickle.UnpicklingError, match='system'):
-        CheckpointLoader.load_checkpoint('https://host/evil.pth')
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder on a server of this machine, and its address."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_downloads_are_safe_too(tmp_path, served, monkeypatch):
+    folder, url = served
+    mark = tmp_path / 'mark'
+    torch.save(Touch(mark), folder / 'evil.pth')
+    torch.save(dict(weight=torch.arange(3), scale=np.float32(2)), folder / 'good.pth')
+    names = dict(evil=f'{url}/evil.pth', good=f'{url}/good.pth')
+    monkeypatch.setattr(mmengine_checkpoint, 'get_torchvision_models', lambda: names)
+    for path in (names['evil'], 'torchvision://evil'):
+        with pytest.raises(pickle.UnpicklingError, match='system'):
+            CheckpointLoader.load_checkpoint(path)
     assert not mark.exists()
-    assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
-    ours = {load_from_local, load_from_pypi}
-    for prefix, loader in CheckpointLoader._schemes.items():
-        assert loader in ours or loader.weights_only, prefix
+    for path in (names['good'], 'torchvision://good'):
+        loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
+        assert loaded['weight'].tolist() == [0, 1, 2] and loaded['scale'] == 2
+    (folder / 'good.pth').unlink()  # it is in the cache now
+    CheckpointLoader.load_checkpoint(names['good'])
+
+
+def test_storage_is_safe_too(tmp_path, monkeypatch):
+    mark, contents = tmp_path / 'mark', {}
+    for name, value in (('evil', Touch(mark)), ('good', dict(weight=torch.arange(3)))):
+        with io.BytesIO() as file:
+            torch.save(value, file)
+            contents[f's3://bucket/{name}.pth'] = file.getvalue()
+    monkeypatch.setattr(checkpoint.fileio, 'get', contents.get)
+    with pytest.raises(pickle.UnpicklingError, match='system'):
+        CheckpointLoader.load_checkpoint('s3://bucket/evil.pth')
+    assert not mark.exists()
+    loaded = CheckpointLoader.load_checkpoint('s3://bucket/good.pth')
+    assert loaded['weight'].tolist() == [0, 1, 2]
+
+
+def test_safe_loaders_are_put_in_place_once_and_leave_torch_alone(tmp_path):
+    before = dict(CheckpointLoader._schemes)
+    use_safe_checkpoints()
+    assert CheckpointLoader._schemes == before
+    assert before[''] is load_from_local and before['pypi://'] is load_from_pypi
+    mark = tmp_path / 'mark'
+    torch.save(Touch(mark), tmp_path / 'own.pth')
+    assert not any(name.startswith('TORCH_FORCE') for name in os.environ)
+    torch.load(tmp_path / 'own.pth', weights_only=False)  # one's own decision
+    assert mark.exists()
 
 
 @pytest.mark.parametrize(

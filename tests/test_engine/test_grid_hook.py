@@ -8,7 +8,7 @@ import torch
 from mmpretrain.structures import DataSample
 
 from bas_mm.engine import grid_hook
-from bas_mm.engine.grid_hook import GridHook, make_grid
+from bas_mm.engine.grid_hook import GridHook
 
 
 class Recorder:
@@ -57,7 +57,7 @@ def run(hook, tmp_path, total, batch_size=4, stage='val'):
         (7, 1, [0]),
     ],
 )
-def test_pictures_are_spread_evenly(tmp_path, total, num, expected, stage):
+def test_images_are_spread_evenly(tmp_path, total, num, expected, stage):
     drawn = run(GridHook(num=num, cols=2), tmp_path, total, stage=stage)
     assert drawn == expected
     sheet = cv2.imread(str(tmp_path / 'grid.png'))
@@ -97,22 +97,3 @@ def test_wrong_visualizer():
 def test_wrong_numbers(kwargs):
     with pytest.raises(ValueError, match='at least 1'):
         GridHook(**kwargs)
-
-
-def test_grid_of_unequal_pictures():
-    tiles = [
-        np.full((h, w, 3), i, np.uint8)
-        for i, (h, w) in enumerate([(4, 6), (8, 2), (3, 3)])
-    ]
-    sheet = make_grid(tiles, cols=2, gap=1)
-    assert sheet.shape == (2 * 9 + 1, 2 * 7 + 1, 3)
-    expected = np.full(sheet.shape, 255, np.uint8)
-    expected[1:5, 1:7] = 0
-    expected[1:9, 8:10] = 1
-    expected[10:13, 1:4] = 2
-    np.testing.assert_array_equal(sheet, expected)
-
-
-def test_grid_of_nothing():
-    with pytest.raises(ValueError, match='at least one picture'):
-        make_grid([], 3)

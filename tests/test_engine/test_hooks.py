@@ -3,7 +3,6 @@ import math
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from torch import nn
 
 from bas_mm.engine import ClassCheckHook, ClsWarmupHook, WSOLMonitorHook
@@ -15,7 +14,6 @@ class Runner:
     def __init__(self, steps=4, num_classes=5, classes=tuple('abcde')):
         self.epoch = self.iter = 0
         self.logger = logging.getLogger('runner')
-        self.message_hub = MessageHub.get_instance(f'hooks{id(self)}')
         self.model = nn.Module()
         self.model.head = nn.Module()
         self.model.head.num_classes = num_classes
@@ -26,34 +24,19 @@ class Runner:
 
 
 def run(hook, runner, steps, **stats):
+    outputs = {k: torch.tensor(float(v)) for k, v in stats.items()}
     for _ in range(steps):
-        runner.message_hub.update_info(
-            'wsol_stats',
-            {k: torch.tensor(float(v)) for k, v in stats.items()},
-            resumed=False,
-        )
-        hook.after_train_iter(runner, runner.iter)
+        hook.after_train_iter(runner, runner.iter, outputs=outputs)
         runner.iter += 1
 
 
 SOUND = dict(acc=50, loss_cls=0.5, peak_logit=9, fg_area=0.3, bg_ratio=0.7)
 
 
-def test_monitor_logs_means_at_the_interval():
-    runner, hook = Runner(), WSOLMonitorHook(interval=2)
-    run(hook, runner, 1, **{**SOUND, 'fg_area': 0.2})
-    assert 'train/fg_area' not in runner.message_hub.log_scalars
-    run(hook, runner, 1, **{**SOUND, 'fg_area': 0.4})
-    scalars = runner.message_hub.log_scalars
-    assert set(scalars) == {'train/acc', 'train/fg_area', 'train/bg_ratio'}
-    assert scalars['train/fg_area'].current() == pytest.approx(0.3)
-    run(hook, runner, 2, **{**SOUND, 'fg_area': 0.5})
-    assert scalars['train/fg_area'].current() == pytest.approx(0.5)
-
-
 def test_monitor_is_silent_without_collapse_or_without_figures(caplog):
     runner, hook = Runner(), WSOLMonitorHook()
     hook.after_train_iter(runner, 0)
+    hook.after_train_iter(runner, 0, outputs=dict(loss=torch.tensor(0.5)))
     run(hook, runner, 8, **SOUND)
     assert not caplog.records
 
@@ -107,6 +90,16 @@ def test_warm_up_follows_the_epoch():
     assert runner.model.cls_only
     with pytest.raises(ValueError, match='0 or more, got -1'):
         ClsWarmupHook(epochs=-1)
+
+
+def test_monitor_looks_at_each_epoch_anew(caplog):
+    runner, hook = Runner(), WSOLMonitorHook(grace=0)
+    run(hook, runner, 4, **{**SOUND, 'fg_area': 0.9})
+    run(hook, runner, 2, **{**SOUND, 'fg_area': 1.0})
+    run(hook, runner, 2, **{**SOUND, 'fg_area': 0.8})  # a mean of 0.9
+    assert not caplog.records
+    run(hook, runner, 4, **{**SOUND, 'fg_area': 0.96})
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize('stage', ['train', 'val', 'test'])
