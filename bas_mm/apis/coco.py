@@ -3,15 +3,16 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
 from bas_mm.utils.files import write_atomic
 
 
-def encode_rle(mask: np.ndarray) -> Dict[str, List[int]]:
+def encode_rle(mask: np.ndarray) -> dict[str, list[int]]:
     """Encode a mask as COCO's uncompressed run lengths.
 
     Args:
@@ -48,26 +49,26 @@ class CocoFile:
 
     def __init__(
         self,
-        path: Union[str, os.PathLike],
+        path: str | os.PathLike,
         classes: Sequence[str],
-        info: Dict[str, Any],
+        info: dict[str, Any],
         interval: float = 60,
     ) -> None:
         self.path = Path(path)
         self.info = info
         self.categories = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
-        self.images: List[dict] = []
-        self.annotations: List[dict] = []
-        self.skipped: List[dict] = []
+        self.images: list[dict] = []
+        self.annotations: list[dict] = []
+        self.skipped: list[dict] = []
         self.interval = interval
         self._written = time.monotonic()
 
     def add(
         self,
         name: str,
-        shape: Tuple[int, int],
-        found: Sequence[Tuple[int, float, Sequence[float]]],
-        masks: Optional[Sequence[np.ndarray]] = None,
+        shape: tuple[int, int],
+        found: Sequence[tuple[int, float, Sequence[float]]],
+        masks: Sequence[np.ndarray] | None = None,
         **extra,
     ) -> None:
         """Add a picture.
@@ -106,7 +107,7 @@ class CocoFile:
         if time.monotonic() - self._written > self.interval:
             self.save()
 
-    def finish(self, skipped: Sequence[Tuple[str, str]]) -> None:
+    def finish(self, skipped: Sequence[tuple[str, str]]) -> None:
         """Write the file for good.
 
         Args:

@@ -245,13 +245,14 @@ class WSOLInferencer:
                 raise ValueError(
                     f'There are {len(items)} images, but {len(labels)} `labels`.'
                 )
+        asked = None
         if classes is not None:
             if isinstance(classes, (str, int, np.integer)):
                 classes = [classes]
-            classes = [self.class_index(name) for name in classes]
-            if not classes:
+            asked = [self.class_index(name) for name in classes]
+            if not asked:
                 raise ValueError('`classes` is empty: name at least one.')
-        request = _Request(options, classes, labels, multi, return_mask)
+        request = _Request(options, asked, labels, multi, return_mask)
         taken = [x for _, x in items if not isinstance(x, np.ndarray)]
         paths = None if show_dir is None else FreshPaths(show_dir, taken)
         return self._stream(items, batch_size, request, paths, on_error == 'skip')

@@ -2,6 +2,7 @@
 
 import ast
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -22,7 +23,7 @@ _ALLOWED = (
 )
 
 
-def stored_config(checkpoint: dict, path: str) -> Config:
+def stored_config(checkpoint: Mapping[str, Any], path: str) -> Config:
     """Read the config text in a checkpoint as data.
 
     The runner stores it as Python text. Only literals and calls of ``dict``
@@ -30,11 +31,11 @@ def stored_config(checkpoint: dict, path: str) -> Config:
     be layers: loading a checkpoint runs no code of its author.
 
     Args:
-        checkpoint (dict): The checkpoint, loaded.
-        path (str): Where it comes from, for errors.
+        checkpoint: The checkpoint, loaded.
+        path: Where it comes from, for errors.
 
     Returns:
-        Config: ``model`` and the fields of data and visualizer.
+        ``model`` and the fields of data and visualizer.
 
     Raises:
         ValueError: If there is no config in it, or one that is more than
@@ -106,7 +107,7 @@ def _drop_init(part: Any) -> None:
             _drop_init(value)
 
 
-def _types(part: Any) -> list:
+def _types(part: Any) -> list[Any]:
     """All ``type`` fields below."""
     if isinstance(part, dict):
         own = [part['type']] if 'type' in part else []
@@ -116,7 +117,7 @@ def _types(part: Any) -> list:
     return []
 
 
-def _check(name: Any, registry, path: str, hint: str) -> None:
+def _check(name: Any, registry: Any, path: str, hint: str) -> None:
     known = None
     if (
         isinstance(name, str)

@@ -1,15 +1,14 @@
 """Readers of tables, boxes and image sizes."""
 
-from typing import Dict, Optional, Tuple
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
 
-def read_table(path: str, types: tuple, expected: str) -> Dict[int, tuple]:
+def read_table(path: str, types: tuple, expected: str) -> dict[int, tuple]:
     """Read lines of ``id value...``; spaces belong to a lone text value."""
-    table: Dict[int, tuple] = {}
+    table: dict[int, tuple] = {}
     text = types == (str,)
     with open(path, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
@@ -34,7 +33,7 @@ def read_table(path: str, types: tuple, expected: str) -> Dict[int, tuple]:
     return table
 
 
-def read_voc_boxes(path: str) -> Tuple[np.ndarray, Optional[Tuple[int, int]]]:
+def read_voc_boxes(path: str) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Read the boxes of a Pascal-VOC XML file.
 
     The numbers are used as they are, like everywhere in this field: VOC
@@ -71,7 +70,7 @@ def read_voc_boxes(path: str) -> Tuple[np.ndarray, Optional[Tuple[int, int]]]:
     return np.array(boxes, dtype=np.float32).reshape(-1, 4), size
 
 
-def loaded_size(path: str) -> Tuple[int, int]:
+def loaded_size(path: str) -> tuple[int, int]:
     """Width and height as loaded (turned by EXIF); reads the header only."""
     with Image.open(path) as image:
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)

@@ -3,7 +3,6 @@
 import os
 import os.path as osp
 import re
-from typing import List, Optional
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -63,7 +62,7 @@ class CUBLocalization(CUB):
         data_root: str,
         split: str = 'train',
         test_mode: bool = False,
-        metainfo: Optional[dict] = None,
+        metainfo: dict | None = None,
         **kwargs,
     ):
         if split not in ('train', 'test'):
@@ -99,7 +98,7 @@ class CUBLocalization(CUB):
             **kwargs,
         )
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Read the lists of the official release.
 
         Returns:

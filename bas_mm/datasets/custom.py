@@ -4,7 +4,7 @@ import hashlib
 import json
 import os.path as osp
 from collections import defaultdict
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -84,7 +84,7 @@ class CustomLocalization(CustomDataset):
         mask_dir: str = '',
         on_error: str = 'raise',
         test_ratio: float = 0.2,
-        metainfo: Optional[dict] = None,
+        metainfo: dict | None = None,
         **kwargs,
     ):
         for name, value, allowed in (
@@ -113,8 +113,8 @@ class CustomLocalization(CustomDataset):
         self.test_ratio = test_ratio
         self.box_file = self._extra(data_root, 'box_file', box_file)
         self.mask_dir = self._extra(data_root, 'mask_dir', mask_dir)
-        self._troubles: Dict[str, List[str]] = defaultdict(list)
-        self._others: Optional[set] = None
+        self._troubles: dict[str, list[str]] = defaultdict(list)
+        self._others: set | None = None
 
         # Two layouts: train/<class>/ beside test/<class>/, or <class>/ only.
         # A *class* called "train" has pictures in it, not folders.
@@ -161,7 +161,7 @@ class CustomLocalization(CustomDataset):
             logger.warning(f'{len(names)} {kind}: {", ".join(names[:5])}{more}')
         self._troubles.clear()
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the pictures and match boxes and masks to them.
 
         Returns:
@@ -214,7 +214,7 @@ class CustomLocalization(CustomDataset):
                     infos[key]['seg_map_path'] = path
         return [infos[key] for key in wanted]
 
-    def _class_folders(self, roots: List[str]) -> Dict[str, int]:
+    def _class_folders(self, roots: list[str]) -> dict[str, int]:
         """Class folders' names and their labels."""
         extras = {self.box_file, self.mask_dir}
 
@@ -289,7 +289,7 @@ class CustomLocalization(CustomDataset):
 
     def _add_boxes(self, infos: dict, names: '_Names', wanted: set) -> None:
         kept = defaultdict(list)
-        sizes: Dict[str, Tuple[int, int]] = {}
+        sizes: dict[str, tuple[int, int]] = {}
         for name, boxes, size in self._read_boxes():
             key = names.find(osp.splitext(name)[0], self.box_file)
             if key is None:
@@ -323,7 +323,7 @@ class CustomLocalization(CustomDataset):
         for key, boxes in kept.items():
             infos[key]['gt_bboxes'] = np.array(boxes, dtype=np.float32)
 
-    def _read_boxes(self) -> Iterator[Tuple[str, np.ndarray, Optional[tuple]]]:
+    def _read_boxes(self) -> Iterator[tuple[str, np.ndarray, tuple | None]]:
         """Name, boxes and annotated size of each annotated picture."""
         if osp.isdir(self.box_file):
             for stem, path in list_files(self.box_file, '.xml').items():
@@ -365,14 +365,14 @@ class CustomLocalization(CustomDataset):
 class _Names:
     """Finds a picture by its path without extension, or its bare name."""
 
-    def __init__(self, names: Iterable[Tuple[str, str]]) -> None:
-        self._keys: Dict[str, set] = defaultdict(set)
+    def __init__(self, names: Iterable[tuple[str, str]]) -> None:
+        self._keys: dict[str, set] = defaultdict(set)
         for prefix, name in names:
             stem = osp.splitext(name)[0]
             for alias in {stem, prefix + stem, osp.basename(stem)}:
                 self._keys[alias].add(prefix + name)
 
-    def find(self, stem: str, source: str) -> Optional[str]:
+    def find(self, stem: str, source: str) -> str | None:
         keys = self._keys.get(stem.removeprefix('./'), ())
         if len(keys) > 1:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 import os
 import os.path as osp
-from typing import Dict, List
 
 DATA_ROOT_HINT = (
     "give the folder with `--data-root DIR` or the field `data_root` of the "
@@ -38,7 +37,7 @@ def require_folder(data_root: str, *needed: str) -> str:
     return data_root
 
 
-def list_files(root: str, extension: str) -> Dict[str, str]:
+def list_files(root: str, extension: str) -> dict[str, str]:
     """List a folder once, with all folders below it.
 
     Args:
@@ -59,7 +58,7 @@ def list_files(root: str, extension: str) -> Dict[str, str]:
     }
 
 
-def list_folders(root: str) -> List[str]:
+def list_folders(root: str) -> list[str]:
     """Give the names of the folders in a folder, hidden ones left out."""
     with os.scandir(root) as entries:
         return [e.name for e in entries if e.is_dir() and not e.name.startswith('.')]

@@ -1,7 +1,6 @@
 """ILSVRC 2012 with the official boxes for localization."""
 
 import os.path as osp
-from typing import List, Optional, Tuple
 
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import ImageNet
@@ -65,9 +64,9 @@ class ImageNetLocalization(ImageNet):
         self,
         data_root: str,
         split: str = 'train',
-        ann_xml: Optional[str] = None,
+        ann_xml: str | None = None,
         test_mode: bool = False,
-        metainfo: Optional[dict] = None,
+        metainfo: dict | None = None,
         **kwargs,
     ):
         if split not in ('train', 'val'):
@@ -95,7 +94,7 @@ class ImageNetLocalization(ImageNet):
         )
 
     @staticmethod
-    def _find_classes(data_root: str) -> Tuple[tuple, tuple]:
+    def _find_classes(data_root: str) -> tuple[tuple, tuple]:
         """The wnids and names of the data, empty where they are standard."""
         path = osp.join(data_root, 'classes.txt')
         if osp.exists(path):
@@ -111,7 +110,7 @@ class ImageNetLocalization(ImageNet):
             return tuple(folders), tuple(folders)
         return (), ()
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the pictures, their labels and boxes.
 
         Returns:
@@ -138,7 +137,7 @@ class ImageNetLocalization(ImageNet):
             self._add_boxes(data_list, folder)
         return data_list
 
-    def _read_list(self) -> List[Tuple[str, int]]:
+    def _read_list(self) -> list[tuple[str, int]]:
         samples = []
         with open(self.ann_file, encoding='utf-8') as file:
             for number, line in enumerate(file, 1):
@@ -154,7 +153,7 @@ class ImageNetLocalization(ImageNet):
                 samples.append((name.strip(), int(label)))
         return samples
 
-    def _scan(self) -> List[Tuple[str, int]]:
+    def _scan(self) -> list[tuple[str, int]]:
         folders = list_folders(self.img_prefix)
         if not folders:
             raise FileNotFoundError(
@@ -178,7 +177,7 @@ class ImageNetLocalization(ImageNet):
         )
         return samples
 
-    def _xml_folder(self) -> Optional[str]:
+    def _xml_folder(self) -> str | None:
         logger = MMLogger.get_current_instance()
         if self.ann_xml is not None:
             folder = osp.join(self.data_root, osp.expanduser(self.ann_xml))
@@ -203,7 +202,7 @@ class ImageNetLocalization(ImageNet):
         )
         return None
 
-    def _add_boxes(self, data_list: List[dict], folder: str) -> None:
+    def _add_boxes(self, data_list: list[dict], folder: str) -> None:
         files = {osp.basename(k): v for k, v in list_files(folder, '.xml').items()}
         missing = 0
         for info in data_list:

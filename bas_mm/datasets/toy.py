@@ -5,7 +5,6 @@ import os
 import os.path as osp
 import shutil
 import uuid
-from typing import Dict, List, Optional
 
 import cv2
 import numpy as np
@@ -163,7 +162,7 @@ def _draw_folder(root: str, spec: dict) -> None:
             'body_tint',
         )
     }
-    lists: Dict[str, List[str]] = {
+    lists: dict[str, list[str]] = {
         k: []
         for k in (
             'images',
@@ -205,6 +204,6 @@ def _draw_folder(root: str, spec: dict) -> None:
         json.dump(spec, f, indent=1)
 
 
-def _write(path: str, image: np.ndarray, params: Optional[list] = None) -> None:
+def _write(path: str, image: np.ndarray, params: list | None = None) -> None:
     if not cv2.imwrite(path, image, params or []):
         raise OSError(f'`{path}` cannot be written: is there space left?')

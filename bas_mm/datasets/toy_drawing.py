@@ -13,7 +13,7 @@ That is the case that weakly supervised localization is about: a class
 activation map finds the part, a good method finds the whole.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -127,12 +127,12 @@ def _badge(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.floor(np.arctan2(b, a) * 3 / np.pi) % 2 == 0
 
 
-def class_look(label: int, num_classes: int) -> Tuple[str, float]:
+def class_look(label: int, num_classes: int) -> tuple[str, float]:
     """Pattern and hue (in turns) of a class."""
     return _PATTERNS[label % len(_PATTERNS)], label / num_classes
 
 
-def _window(alpha: np.ndarray) -> Tuple[slice, slice]:
+def _window(alpha: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns where ``alpha`` is set."""
     x, y, w, h = cv2.boundingRect(alpha)
     return slice(y, y + h), slice(x, x + w)
@@ -212,7 +212,7 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     return image
 
 
-def _creature(rng: np.random.Generator) -> Tuple[List, np.ndarray, float]:
+def _creature(rng: np.random.Generator) -> tuple[list, np.ndarray, float]:
     """A random pose in body units: length about 1, head at negative x.
 
     Returns:

@@ -6,6 +6,8 @@ other import dies of it.
 
 import importlib
 import importlib.util
+import sys
+import warnings
 from importlib import metadata
 
 _ONE_ONLY = 'Install one of them only: all own the import name {0!r}.'
@@ -28,13 +30,21 @@ _HINTS = {
 }
 
 
+#: The last Python on which the original mmengine trains: it asks for
+#: ``pkgutil.find_loader``, which the next one has no more.
+_LAST_PYTHON = (3, 13)
+
+
 def check_environment() -> None:
     """Check that what ``bas_mm`` stands on is there and fits together.
 
+    Warns where both sets of OpenMMLab packages are installed: they own the
+    same import names and have overwritten each other.
+
     Raises:
         ImportError: If torch, torchvision, mmengine, mmcv or mmpretrain is
-            missing, or if torch and torchvision do not fit; the message says
-            what to install.
+            missing, if torch and torchvision do not fit, or if mmengine
+            cannot work on this Python; the message says what to install.
     """
     for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain'):
         if importlib.util.find_spec(name) is None:
@@ -42,7 +52,30 @@ def check_environment() -> None:
                 f'bas_mm needs {name}, which is not installed. {_HINTS[name]}',
                 name=name,
             )
+    _check_openmmlab()
     _import_torch_pair()
+
+
+def _check_openmmlab() -> None:
+    """Check which of the two sets of packages is installed."""
+    found = {name: _version(name) for name in ('mmengine', 'onedl-mmengine')}
+    originals = [name for name, version in found.items() if version is not None]
+    if len(originals) == 2:
+        warnings.warn(
+            'Both mmengine and onedl-mmengine are installed. They own the import name '
+            "'mmengine' and have overwritten each other: uninstall both, and mmcv, "
+            'mmpretrain and their onedl- twins, then install one set only '
+            "(`pip install 'bas-mm[lite]'` or `'bas-mm[onedl]'` in a clone).",
+            stacklevel=3,
+        )
+    elif originals == ['mmengine'] and sys.version_info[:2] > _LAST_PYTHON:
+        raise ImportError(
+            f'mmengine {found["mmengine"]} does not train on Python '
+            f'{sys.version_info[0]}.{sys.version_info[1]}. Take the maintained '
+            "packages, `pip install 'bas-mm[onedl]'`, instead of mmengine, mmcv and "
+            'mmpretrain, or Python 3.10 to 3.13.',
+            name='mmengine',
+        )
 
 
 def _import_torch_pair() -> None:
@@ -57,8 +90,8 @@ def _import_torch_pair() -> None:
             importlib.import_module(name)
         except (ImportError, RuntimeError, OSError, AttributeError) as error:
             raise ImportError(
-                f'torch {_version("torch")} and torchvision '
-                f'{_version("torchvision")} are installed, but importing '
+                f'torch {_version("torch") or "(unknown version)"} and torchvision '
+                f'{_version("torchvision") or "(unknown version)"} are installed, but importing '
                 f'{name} fails: {error}. Most often the two do not fit '
                 'together (other version, or one built for CPU and the other '
                 'for CUDA). Install a matching pair from one source, e.g. '
@@ -68,8 +101,8 @@ def _import_torch_pair() -> None:
             ) from error
 
 
-def _version(distribution: str) -> str:
+def _version(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return '(unknown version)'
+        return None

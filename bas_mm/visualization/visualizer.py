@@ -224,8 +224,9 @@ def _with_folder(out_file: str, img_path: str | None) -> str:
 
 def _name(label: int, classes: Sequence[str] | None) -> str:
     """Name of a class, its number if it has none."""
-    named = classes is not None and 0 <= label < len(classes)
-    return str(classes[label] if named else int(label))
+    if classes is not None and 0 <= label < len(classes):
+        return str(classes[label])
+    return str(int(label))
 
 
 def _draw_boxes(

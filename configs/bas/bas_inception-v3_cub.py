@@ -1,17 +1,14 @@
 _base_ = [
-    '../_base_/models/inception-v3.py',
+    '../_base_/models/bas_inception-v3.py',
     '../_base_/datasets/cub.py',
     '../_base_/schedules/cub.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    type='bas_mm.BASClassifier',
     head=dict(
-        type='bas_mm.BASHead',
         num_classes=200,
-        map_channels=768,
         topk=200,
         threshold=0.1,
-        loss=dict(type='bas_mm.AMCLoss', alpha=0.5, beta=1.0, lambda_=1.0),
+        loss=dict(alpha=0.5, beta=1.0),
     ),
 )

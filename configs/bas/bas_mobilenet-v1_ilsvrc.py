@@ -1,17 +1,14 @@
 _base_ = [
-    '../_base_/models/mobilenet-v1.py',
+    '../_base_/models/bas_mobilenet-v1.py',
     '../_base_/datasets/ilsvrc.py',
     '../_base_/schedules/ilsvrc.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    type='bas_mm.BASClassifier',
     head=dict(
-        type='bas_mm.BASHead',
         num_classes=1000,
-        map_channels=512,
         topk=1,
         threshold=0.5,
-        loss=dict(type='bas_mm.AMCLoss', alpha=0.5, beta=1.5, lambda_=1.0),
+        loss=dict(alpha=0.5, beta=1.5),
     ),
 )

@@ -5,5 +5,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(head=dict(num_classes=2, topk=3, threshold=0.2))
-# the folders are the classes: the tools count them
+# the folders are the classes: the commands count them
 num_classes_from_data = True

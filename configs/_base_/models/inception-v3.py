@@ -6,7 +6,9 @@ model = dict(
     ),
     backbone=dict(
         type='bas_mm.WSOLInceptionV3',
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://inception_v3'),
+        init_cfg=dict(
+            type='Pretrained', checkpoint='torchvision://inception_v3_google'
+        ),
     ),
     neck=dict(type='bas_mm.SplitNeck', start='Mixed_7a'),
     head=dict(

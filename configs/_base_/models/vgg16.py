@@ -1,4 +1,6 @@
-# cut after conv4_3 + ReLU, before pool4; pool5 removed
+# cut after conv4_3 + ReLU, before pool4; pool5 removed. Two things are not the
+# authors': the ImageNet weights are OpenMMLab's, and the biases of new layers start
+# at 0 (theirs at PyTorch's default).
 model = dict(
     type='bas_mm.CAMClassifier',
     data_preprocessor=dict(

@@ -1,4 +1,4 @@
-# For a few hundred pictures and minutes: the classifier alone first, then
+# For a few hundred images and minutes: the classifier alone first, then
 # all terms at half the rate. With all terms from the first step S_bg / S
 # stays near 1 while the classifier knows nothing, and the map vanishes.
 optim_wrapper = dict(
