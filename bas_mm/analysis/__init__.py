@@ -1,0 +1,1 @@
+"""Studies of localizers: reports, comparisons, ablations."""
