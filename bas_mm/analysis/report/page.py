@@ -132,11 +132,12 @@ def add_figures(document: Document, columns: Sequence[Column], bootstrap: int) -
 def add_plots(document: Document, columns: Sequence[Column]) -> None:
     """Add the plots that the images allow."""
     document.heading('Curves and distributions')
-    masks = all(column.suite.peak.table for column in columns)
-    plots = draw_plots(columns, bool(columns[0].has[:, 0].any()), masks)
-    if plots:
-        document.plots(plots)
-    if not masks:
+    has = {'boxes'} if columns[0].has[:, 0].any() else set()
+    if all(column.suite.peak.table for column in columns):
+        has.add('masks')
+    if has:
+        document.plots(draw_plots(columns, has))
+    if 'masks' not in has:
         document.text(
             'There is no curve of pixel IoU, no PxAP and no Peak IoU: they need '
             'masks, which the images do not have.'

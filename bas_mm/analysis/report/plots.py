@@ -1,7 +1,7 @@
 """Plots of a report: curves and distributions."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import matplotlib
@@ -36,105 +36,6 @@ ERRORS = {
     'err_other': ('other', '#c9c9c9'),
     'err_cls': ('wrong class', '#d9796f'),
 }
-
-
-def draw_plots(columns: Sequence[Column], boxes: bool, masks: bool) -> list[Drawing]:
-    """Draw the plots that the images allow.
-
-    Args:
-        columns: The runs, and the baselines after them.
-        boxes: Whether there are ground-truth boxes.
-        masks: Whether there are masks.
-
-    Returns:
-        The plots, as PNG.
-    """
-    plots = []
-    if boxes:
-        plots.append(
-            render_plot(
-                draw_thresholds,
-                columns,
-                'thresholds',
-                'Accuracy against threshold',
-                'Share of images whose box is right when all maps are cut at one '
-                'threshold: at IoU 0.5 (solid) and 0.7 (dotted). The dot is the '
-                "run's own threshold, dashed lines are the image-independent "
-                'baselines (IoU 0.5). A high, flat curve needs no lucky threshold.',
-            )
-        )
-    if masks:
-        plots.append(
-            render_plot(
-                draw_pixels,
-                columns,
-                'pixels',
-                'Pixel IoU against threshold',
-                'IoU of the pixels above the threshold with the masks, pooled over '
-                'all images; the dot is Peak IoU and Peak T. A wide hill means a map '
-                'that is high on the whole object and low elsewhere.',
-            )
-        )
-    if boxes:
-        lines = ' Thin lines: 95 % intervals.' if columns[0].resampled else ''
-        plots += [
-            render_plot(
-                draw_iou,
-                columns,
-                'iou',
-                'How well boxes fit',
-                'Distribution of IoU over the images; boxes right of the gray part '
-                '(IoU above 0.5) count as right. Dashed: the median among the right '
-                'boxes of a run, in the legend in percent.',
-            ),
-            render_plot(
-                draw_sizes,
-                columns,
-                'size',
-                'Accuracy by object size',
-                'Share of right boxes by the share of the view that the largest '
-                'ground-truth box takes. Large objects are easy for any large box: '
-                'compare with the gray bars.' + lines,
-            ),
-            render_plot(
-                draw_errors,
-                columns,
-                'errors',
-                'What became of the boxes',
-                'Each image is of one kind. Part: the box lies in the object and '
-                'misses the rest. More: it holds the object and too much besides. '
-                'Several: it spans several objects. The image-independent baselines '
-                'have no class, so none of theirs is wrong.',
-                (5.6, 1.5 + 0.42 * len(columns)),
-            ),
-        ]
-    return plots
-
-
-def render_plot(
-    draw: Callable[[Axes, Sequence[Column]], None],
-    columns: Sequence[Column],
-    name: str,
-    heading: str,
-    caption: str,
-    size: tuple[float, float] | None = None,
-) -> Drawing:
-    """Draw a plot into a PNG.
-
-    Args:
-        draw: Draws on empty axes.
-        columns: What it draws.
-        name: Name of the file, without extension.
-        heading: Heading of the plot.
-        caption: What it shows.
-        size: Width and height in inches; that of ``STYLE`` by default.
-    """
-    file = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(size)
-        draw(figure.subplots(), columns)
-        figure.savefig(file, format='png', metadata={'Software': None})
-    return Drawing(f'{name}.png', file.getvalue(), caption, heading)
 
 
 def draw_thresholds(axes: Axes, columns: Sequence[Column]) -> None:
@@ -273,3 +174,82 @@ def draw_errors(axes: Axes, columns: Sequence[Column]) -> None:
     axes.set(xlabel='images (%)', xlim=(0, 100))
     axes.grid(visible=False)
     axes.legend(ncols=3, loc='lower center', bbox_to_anchor=(0.45, 1))
+
+
+#: Plots in order: how they are drawn, what the images must have, name of the
+#: file, heading and caption.
+PLOTS: tuple[tuple[Callable[[Axes, Sequence[Column]], None], str, str, str, str], ...]
+PLOTS = (
+    (
+        draw_thresholds,
+        'boxes',
+        'thresholds',
+        'Accuracy against threshold',
+        'Share of images whose box is right when all maps are cut at one threshold: '
+        "at IoU 0.5 (solid) and 0.7 (dotted). The dot is the run's own threshold, "
+        'dashed lines are the image-independent baselines (IoU 0.5). A high, flat '
+        'curve needs no lucky threshold.',
+    ),
+    (
+        draw_pixels,
+        'masks',
+        'pixels',
+        'Pixel IoU against threshold',
+        'IoU of the pixels above the threshold with the masks, pooled over all '
+        'images; the dot is Peak IoU and Peak T. A wide hill means a map that is '
+        'high on the whole object and low elsewhere.',
+    ),
+    (
+        draw_iou,
+        'boxes',
+        'iou',
+        'How well boxes fit',
+        'Distribution of IoU over the images; boxes right of the gray part (IoU '
+        'above 0.5) count as right. Dashed: the median among the right boxes of a '
+        'run, in the legend in percent.',
+    ),
+    (
+        draw_sizes,
+        'boxes',
+        'size',
+        'Accuracy by object size',
+        'Share of right boxes by the share of the view that the largest '
+        'ground-truth box takes. Large objects are easy for any large box: compare '
+        'with the gray bars. Thin lines, where there are any: 95 % intervals.',
+    ),
+    (
+        draw_errors,
+        'boxes',
+        'errors',
+        'What became of the boxes',
+        'Each image is of one kind. Part: the box lies in the object and misses '
+        'the rest. More: it holds the object and too much besides. Several: it '
+        'spans several objects. The image-independent baselines have no class, so '
+        'none of theirs is wrong.',
+    ),
+)
+
+
+def draw_plots(columns: Sequence[Column], has: Collection[str]) -> list[Drawing]:
+    """Draw the plots that the images allow.
+
+    Args:
+        columns: The runs, and the baselines after them.
+        has: What the images have: ``'boxes'``, ``'masks'``.
+
+    Returns:
+        The plots, as PNG.
+    """
+    plots = []
+    for draw, needs, name, heading, caption in PLOTS:
+        if needs not in has:
+            continue
+        file = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            # Bars need room for each column.
+            height = 1.5 + 0.42 * len(columns)
+            figure = Figure((5.6, height) if draw is draw_errors else None)
+            draw(figure.subplots(), columns)
+            figure.savefig(file, format='png', metadata={'Software': None})
+        plots.append(Drawing(f'{name}.png', file.getvalue(), caption, heading))
+    return plots
