@@ -50,9 +50,7 @@ class PxAP(WSOLMetric):
         mask = get_mask(sample)
         if mask is None:
             return None
-        scores = scale_map(
-            get_field(sample, 'pred_map', self), mask.shape, self.resize
-        )
+        scores = scale_map(get_field(sample, 'pred_map', self), mask.shape, self.resize)
         return dict(
             counts=pack_counts(
                 np.stack(
