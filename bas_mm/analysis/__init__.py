@@ -1,1 +1,1 @@
-"""Studies of localizers: reports, comparisons, ablations."""
+"""Studies of models and data sets."""

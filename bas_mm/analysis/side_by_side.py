@@ -63,7 +63,7 @@ def draw_run(
     visualizer.dataset_meta = dataset.metainfo
     cells, paths = [], []
     chosen = choose_indices(len(dataset), num, indices)
-    for i in track(chosen, 'drawing', transient=True):
+    for i in track(chosen, description='Drawing'):
         data = dataset[i]
         with torch.inference_mode():
             sample = model.test_step(pseudo_collate([data]))[0]
