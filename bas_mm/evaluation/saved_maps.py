@@ -227,6 +227,12 @@ def evaluate_maps(
     Returns:
         The figures by name; those of the best threshold of the data set have
         the prefix ``wsol_best``.
+
+    Example:
+        >>> truth = dict(gt_label=[0], gt_bboxes=[[0, 0, 1, 1]], pred_score=[1, 0])
+        >>> sample = dict(truth, img_shape=(2, 2), pred_map=[[9, 0], [0, 0]])
+        >>> evaluate_maps([sample], masks=False)['wsol/top1_loc']
+        100.0
     """
     metrics: list[WSOLMetric] = [
         WSOLAccuracy(threshold, scores=scores),

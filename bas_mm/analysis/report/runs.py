@@ -249,6 +249,12 @@ def difference(column: Column, other: Column, key: str) -> tuple[str, str]:
     Returns:
         The difference, with its paired interval if both are on the same
         images; and what the interval means, empty without one.
+
+    Example:
+        >>> a, b = Column('a', 'red'), Column('b', 'blue')
+        >>> a.figures, b.figures = {'wsol/pxap': 50.0}, {'wsol/pxap': 48.5}
+        >>> difference(a, b, 'wsol/pxap')
+        ('+1.5', '')
     """
     value = column.value(key) - other.value(key)
     if np.isnan(value):

@@ -92,14 +92,24 @@ def main_keys(runs: Sequence[Run]) -> list[str]:
 
 
 def main_rows(keys: Sequence[str], columns: Sequence[Column]) -> list[list[str]]:
-    """Lay out the main figures."""
+    """Lay out the main figures.
+
+    Example:
+        >>> main_rows(['wsol/pxap'], [Column('a', 'red')])
+        [['PxAP', '–']]
+    """
     return [[MAIN[k], *(column.text(k) for column in columns)] for k in keys]
 
 
 def difference_rows(
     keys: Sequence[str], pairs: Sequence[tuple[Column, Column]]
 ) -> list[list[str]]:
-    """Lay out the differences of the main figures."""
+    """Lay out the differences of the main figures.
+
+    Example:
+        >>> difference_rows(['wsol/pxap'], [(Column('a', 'red'),) * 2])
+        [['PxAP', '–']]
+    """
     return [[MAIN[k], *(difference(a, b, k)[0] for a, b in pairs)] for k in keys]
 
 
