@@ -33,6 +33,7 @@ class MaxBoxAcc(WSOLMetric):
     Args:
         step: Between thresholds, ``arange(0, 1, step)``.
         collect_device, prefix: See :class:`WSOLMetric`.
+        resize: How the map comes to the view, ``'bilinear'`` or ``'bicubic'``.
 
     Raises:
         ValueError: If ``step`` is not in (0, 1].
@@ -42,10 +43,15 @@ class MaxBoxAcc(WSOLMetric):
     NAMES = ('max_box_acc', *(f'max_box_acc_v2_iou{100 * x:g}' for x in LEVELS))
 
     def __init__(
-        self, step: float = 0.01, collect_device: str = 'cpu', prefix: str | None = None
+        self,
+        step: float = 0.01,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        resize: str = 'bilinear',
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.thresholds = threshold_grid(step)
+        self.resize = resize
 
     def measure(self, sample: dict) -> dict | None:
         """At which thresholds the image is right, bits."""
@@ -57,6 +63,7 @@ class MaxBoxAcc(WSOLMetric):
             get_field(sample, 'img_shape', self),
             gt_bboxes,
             self.thresholds,
+            self.resize,
         )
         hits = np.stack([largest >= 0.5, *(best >= x for x in LEVELS)])
         return dict(hits=np.packbits(hits, axis=1))

@@ -26,6 +26,7 @@ class PxAP(WSOLMetric):
     Args:
         step: Width of the bins.
         collect_device, prefix: See :class:`WSOLMetric`.
+        resize: How the map comes to the mask, ``'bilinear'`` or ``'bicubic'``.
 
     Raises:
         ValueError: If ``step`` is not in (0, 1].
@@ -38,8 +39,10 @@ class PxAP(WSOLMetric):
         step: float = 0.001,
         collect_device: str = 'cpu',
         prefix: str | None = None,
+        resize: str = 'bilinear',
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.resize = resize
         self.edges = np.append(threshold_grid(step), [1.0, 2.0, 3.0])
 
     def measure(self, sample: dict) -> dict | None:
@@ -47,7 +50,7 @@ class PxAP(WSOLMetric):
         mask = get_mask(sample)
         if mask is None:
             return None
-        scores = scale_map(get_field(sample, 'pred_map', self), mask.shape)
+        scores = scale_map(get_field(sample, 'pred_map', self), mask.shape, self.resize)
         return dict(
             counts=pack_counts(
                 np.stack(

@@ -99,7 +99,7 @@ def load_config_file(name: str) -> Config:
             f'{path} inherits from another package (`_base_ = "mmpretrain::..."`), '
             'for which this mmengine needs pkg_resources; setuptools 82 and later '
             "have it no more. Install `pip install 'setuptools<82'`, or take the "
-            "maintained packages: `pip install 'bas-mm[onedl]'`.",
+            "maintained packages of the extra `onedl` (`pip install -e '.[onedl]'`).",
             name='pkg_resources',
         ) from error
 

@@ -65,15 +65,15 @@ def _check_openmmlab() -> None:
             'Both mmengine and onedl-mmengine are installed. They own the import name '
             "'mmengine' and have overwritten each other: uninstall both, and mmcv, "
             'mmpretrain and their onedl- twins, then install one set only '
-            "(`pip install 'bas-mm[lite]'` or `'bas-mm[onedl]'` in a clone).",
+            "(in a clone `pip install -e '.[lite]'` or `'.[onedl]'`).",
             stacklevel=3,
         )
     elif originals == ['mmengine'] and sys.version_info[:2] > _LAST_PYTHON:
         raise ImportError(
             f'mmengine {found["mmengine"]} does not train on Python '
             f'{sys.version_info[0]}.{sys.version_info[1]}. Take the maintained '
-            "packages, `pip install 'bas-mm[onedl]'`, instead of mmengine, mmcv and "
-            'mmpretrain, or Python 3.10 to 3.13.',
+            "packages of the extra `onedl` (in a clone `pip install -e '.[onedl]'`) "
+            'instead of mmengine, mmcv and mmpretrain, or Python 3.10 to 3.13.',
             name='mmengine',
         )
 
@@ -90,8 +90,8 @@ def _import_torch_pair() -> None:
             importlib.import_module(name)
         except (ImportError, RuntimeError, OSError, AttributeError) as error:
             raise ImportError(
-                f'torch {_version("torch") or "(unknown version)"} and torchvision '
-                f'{_version("torchvision") or "(unknown version)"} are installed, but importing '
+                f'torch {_version("torch")} and torchvision '
+                f'{_version("torchvision")} are installed, but importing '
                 f'{name} fails: {error}. Most often the two do not fit '
                 'together (other version, or one built for CPU and the other '
                 'for CUDA). Install a matching pair from one source, e.g. '

@@ -83,7 +83,7 @@ def test_another_packages_config_without_pkg_resources(tmp_path, monkeypatch):
         cfg = configs.load_config_file(str(mine))
     except ModuleNotFoundError as error:  # the original mmengine
         assert "pip install 'setuptools<82'" in str(error)
-        assert "'bas-mm[onedl]'" in str(error) and str(mine) in str(error)
+        assert 'extra `onedl`' in str(error) and str(mine) in str(error)
     else:  # the maintained one does not need it
         assert cfg.default_scope == 'mmpretrain'
 

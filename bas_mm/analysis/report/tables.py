@@ -1,0 +1,156 @@
+"""Tables and sentences of a report."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bas_mm.analysis.report.runs import Column, Run, difference
+
+GT_KNOWN = 'wsol/gt_known'
+#: The figures of the short table and of the differences.
+MAIN = {
+    'wsol/top1_loc': 'Top-1 Loc',
+    'wsol/top5_loc': 'Top-5 Loc',
+    GT_KNOWN: 'GT-known Loc',
+    'wsol/gt_known_iou70': 'GT-known Loc at IoU 0.7',
+    'wsol_best/gt_known': 'GT-known Loc, best threshold',
+    'wsol/max_box_acc_v2': 'MaxBoxAccV2',
+    'wsol/max_box_acc': 'MaxBoxAcc',
+    'wsol/pxap': 'PxAP',
+    'wsol/peak_iou': 'Peak IoU',
+    'wsol/iou_median': 'Median IoU of right boxes',
+    'wsol/top1_cls': 'Top-1 classification',
+}
+#: Headings of the groups of all figures.
+GROUPS = dict(
+    accuracy="One box an image, at the run's threshold (WSOLAccuracy)",
+    best='The same at the best threshold of these images',
+    max_box_acc='WSOL benchmark (MaxBoxAcc)',
+    pxap='Pixels (PxAP)',
+    peak='Pixels (PeakIoU)',
+    errors='Error types (LocErrors)',
+    breakdown='Fit and size (LocBreakdown)',
+)
+#: Figures that stand elsewhere: the baselines are columns of their own, and
+#: the threshold changes neither classification nor counts.
+ELSEWHERE = re.compile(r'known_(whole|center)|^wsol_best/(top\d_cls|num_)')
+
+
+def describe_map(info: dict[str, Any]) -> str:
+    """Say in words which classes' maps a run used.
+
+    Args:
+        info: What a dump keeps of its run.
+
+    Example:
+        >>> describe_map(dict(topk=1, map_label='gt'))
+        'of the ground-truth class'
+    """
+    if 'topk' not in info:
+        return 'not known'
+    k = min(info['topk'], info.get('num_classes') or info['topk'])
+    label = {'gt': 'ground-truth class', 'pred': 'predicted class'}[info['map_label']]
+    if k == 1:
+        return f'of the {label}'
+    forced = f', the {label} among them' if info.get('force_label') else ''
+    return f'mean of the {k} best classes{forced}'
+
+
+def describe_view(run: Run) -> str:
+    """Say how large the views of a run are."""
+    sizes = {(x['width'], x['height']) for x in run.dump.entries.values()}
+    if len(sizes) > 1:
+        return 'several sizes'
+    ((width, height),) = sizes
+    return f'{width}x{height}'
+
+
+def run_rows(runs: Sequence[Run]) -> list[list[str]]:
+    """Lay out what the runs are."""
+
+    def row(name: str, key: str, last: int = 0) -> list[str]:
+        texts = [str(run.dump.info.get(key, 'not known')) for run in runs]
+        return [name, *('/'.join(Path(x).parts[-last:]) for x in texts)]
+
+    return [
+        row('model', 'model'),
+        row('config', 'config', 1),
+        row('checkpoint', 'checkpoint', 2),
+        ['map (map_label, topk)', *(describe_map(run.dump.info) for run in runs)],
+        row('threshold', 'threshold'),
+        ['view', *map(describe_view, runs)],
+        ['images', *(f'{len(run.images)} of {len(run.dump)}' for run in runs)],
+    ]
+
+
+def main_keys(runs: Sequence[Run]) -> list[str]:
+    """Choose the main figures that any of the runs has."""
+    return [k for k in MAIN if not all(np.isnan(run.value(k)) for run in runs)]
+
+
+def main_rows(keys: Sequence[str], columns: Sequence[Column]) -> list[list[str]]:
+    """Lay out the main figures.
+
+    Example:
+        >>> main_rows(['wsol/pxap'], [Column('a', 'red')])
+        [['PxAP', '–']]
+    """
+    return [[MAIN[k], *(column.text(k) for column in columns)] for k in keys]
+
+
+def difference_rows(
+    keys: Sequence[str], pairs: Sequence[tuple[Column, Column]]
+) -> list[list[str]]:
+    """Lay out the differences of the main figures.
+
+    Example:
+        >>> difference_rows(['wsol/pxap'], [(Column('a', 'red'),) * 2])
+        [['PxAP', '–']]
+    """
+    return [[MAIN[k], *(difference(a, b, k)[0] for a, b in pairs)] for k in keys]
+
+
+def all_rows(columns: Sequence[Column]) -> list[list[str]]:
+    """Lay out every figure, below the headings of ``GROUPS``."""
+    rows = []
+    for name, heading in GROUPS.items():
+        keys = dict.fromkeys(k for column in columns for k in column.groups[name])
+        group = [
+            [k, *(column.text(k, 2) for column in columns)]
+            for k in keys
+            if not ELSEWHERE.search(k)
+        ]
+        if group:
+            rows += [[heading], *group]
+    return rows
+
+
+def summary(runs: Sequence[Run]) -> list[str]:
+    """Say what the figures mean, in sentences."""
+    if np.isnan(runs[0].value(GT_KNOWN)):
+        return ['There are no ground-truth boxes: only classification.']
+    blind = max(runs[0].figures[f'{GT_KNOWN}_{x}'] for x in ('whole', 'center'))
+    sentences = [
+        f'{run.name}: GT-known Loc {run.text(GT_KNOWN)} %, Top-1 Loc '
+        f'{run.text("wsol/top1_loc")} %. The better of the image-independent '
+        f'baselines has {blind:.1f} %.'
+        for run in runs
+    ]
+    for run in runs[1:]:
+        text, meaning = difference(run, runs[0], GT_KNOWN)
+        sentences.append(
+            f'{run.name} against {runs[0].name}: {text} points of '
+            'GT-known Loc' + (f', {meaning}.' if meaning else '.')
+        )
+    for run in runs:
+        # What a threshold chosen on the ground truth is worth.
+        gain = run.figures['wsol_best/gt_known'] - run.figures[GT_KNOWN]
+        sentences.append(
+            f'{run.name} would gain {gain:.1f} points of GT-known Loc at the '
+            'threshold that is best for these images, '
+            f'{run.figures["wsol_best/threshold"]:.2f}.'
+        )
+    return sentences

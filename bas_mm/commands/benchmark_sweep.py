@@ -1,0 +1,41 @@
+"""Time the sweep over all thresholds against one contour search a threshold.
+
+On one core, for maps of several kinds, in milliseconds of CPU time a map:
+
+- contours: the definition, run as it is written: for each threshold
+  `cv2.findContours`, `cv2.contourArea`, `cv2.boundingRect`, IoU;
+- search: `cv2.findContours` alone, its result thrown away;
+- sweep: `sweep_contours`, which gives the same numbers as contours, to the last
+  bit; the command stops with an error if it does not.
+"""
+
+import argparse
+
+from bas_mm.analysis.sweep_benchmark import one_core, time_kinds
+from bas_mm.localization import threshold_grid
+from bas_mm.utils.tables import render_table
+
+HELP = 'time the sweep over thresholds'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument('--size', type=int, default=224, help='side of the view')
+    parser.add_argument(
+        '--step', type=float, default=0.001, help='between the thresholds'
+    )
+    parser.add_argument('--maps', type=int, default=5, help='of each kind')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the table."""
+    num = len(threshold_grid(args.step))
+    print(f'{args.size}x{args.size}, {num} thresholds, ms of CPU a map, median')
+    header = ['map', 'contours', 'search', 'sweep', 'ratio', 'search/sweep']
+    with one_core():
+        rows = [
+            [name, f'{a:.1f}', f'{b:.1f}', f'{c:.2f}', f'{a / c:.1f}', f'{b / c:.1f}']
+            for name, (a, b, c) in time_kinds(args.size, args.step, args.maps)
+        ]
+    print(render_table(header, rows))
+    print('equal at every threshold')

@@ -1,0 +1,254 @@
+"""Evaluation of saved maps of any origin, without a model."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from bas_mm.evaluation.loc_breakdown import LocBreakdown
+from bas_mm.evaluation.loc_errors import LocErrors
+from bas_mm.evaluation.max_box_acc import MaxBoxAcc
+from bas_mm.evaluation.peak_iou import PeakIoU
+from bas_mm.evaluation.pxap import PxAP
+from bas_mm.evaluation.scores import ImageTable
+from bas_mm.evaluation.wsol_accuracy import WSOLAccuracy
+from bas_mm.evaluation.wsol_metric import RECIPE_THRESHOLD, WSOLMetric
+
+
+class SavedMaps:
+    """Maps in files, found by the names of their images.
+
+    Args:
+        path: Folder of one ``.npy`` an image (``a.npy`` or, as the WSOL
+            benchmark writes them, ``a.jpg.npy``), or one ``.npz`` keyed by
+            image. Names as in :class:`~bas_mm.evaluation.scores.ImageTable`.
+
+    Raises:
+        FileNotFoundError: If it is neither.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        root = Path(path)
+        self.table, self.archive = ImageTable(f'maps={str(path)!r}'), None
+        if root.is_dir():
+            add_files(self.table, root, '.npy')
+        elif root.is_file() and root.suffix == '.npz':
+            self.archive = np.load(root, allow_pickle=False)
+            for name in self.archive.files:
+                self.table.add(name, name)
+        else:
+            raise FileNotFoundError(
+                f'maps={str(path)!r} is neither a folder of .npy files nor an '
+                '.npz file.'
+            )
+
+    def __getitem__(self, image: str) -> np.ndarray:
+        """Give the map of an image, ``(h, w)``.
+
+        Raises:
+            KeyError: If there is none, or several fit as well.
+        """
+        found = self.table[image]
+        if self.archive is not None:
+            return self.archive[found]
+        return np.load(found, allow_pickle=False)
+
+
+def add_files(table: ImageTable, root: Path, extension: str) -> None:
+    """Add the files of a folder to a table, by their paths below it."""
+    for file in sorted(root.rglob(f'*{extension}')):
+        table.add(str(file.relative_to(root)), file)
+
+
+def read_images(path: str | Path) -> list[dict[str, Any]]:
+    """Read which images to evaluate.
+
+    Args:
+        path: A csv or json file, as the help of ``bas-mm eval-maps`` shows them.
+
+    Returns:
+        The images in order: ``image`` (the name) and, where known, ``labels``
+        (a list), ``width``, ``height`` and ``boxes``, ``xyxy`` in pixels of the
+        image, or of the view where width and height are missing.
+
+    Raises:
+        ValueError: If the file is no list of images; if some have labels and
+            others none; or if a label is no class index.
+    """
+    images = _read_json(path) if Path(path).suffix == '.json' else _read_csv(path)
+    for image in images:
+        labels = image.pop('labels', image.pop('label', None))
+        if not isinstance(labels, list):
+            labels = [] if labels is None else [labels]
+        if not all(isinstance(x, int) and x >= 0 for x in labels):
+            raise ValueError(
+                f'boxes={str(path)!r}: the label {labels} of {image["image"]!r} is '
+                'no class index, a whole number from 0 on.'
+            )
+        image['labels'] = labels
+    bare = [image['image'] for image in images if not image['labels']]
+    if 0 < len(bare) < len(images):
+        raise ValueError(
+            f'boxes={str(path)!r}: {bare[0]!r} has no label, others have one: give '
+            'labels for all images or for none.'
+        )
+    return images
+
+
+def _read_json(path: str | Path) -> list[dict[str, Any]]:
+    images = json.loads(Path(path).read_text(encoding='utf-8'))
+    if not isinstance(images, list) or not all(
+        isinstance(x, dict) and 'image' in x for x in images
+    ):
+        raise ValueError(f'boxes={str(path)!r} must be a list of objects with "image".')
+    return images
+
+
+def _read_csv(path: str | Path) -> list[dict[str, Any]]:
+    images: dict[str, dict[str, Any]] = {}
+    with open(path, newline='', encoding='utf-8-sig') as file:
+        reader = csv.DictReader(file)
+        if 'image' not in (reader.fieldnames or ()):
+            raise ValueError(
+                f'boxes={str(path)!r} needs a header with the column "image", not '
+                f'{reader.fieldnames}.'
+            )
+        for row in reader:
+            where = f'boxes={str(path)!r}, line {reader.line_num}'
+            image = images.setdefault(row['image'], dict(image=row['image'], boxes=[]))
+            for key in ('label', 'width', 'height'):
+                try:
+                    if row.get(key):
+                        image[key] = int(float(row[key]))
+                except ValueError:
+                    raise ValueError(
+                        f'{where}: the {key} {row[key]!r} is no whole number.'
+                    ) from None
+            box = [row.get(key) or '' for key in ('x0', 'y0', 'x1', 'y1')]
+            if all(box):
+                image['boxes'].append([float(x) for x in box])
+            elif any(box):
+                raise ValueError(f'{where}: the box {box} is not complete.')
+    return list(images.values())
+
+
+def read_samples(
+    maps: str | Path,
+    boxes: str | Path,
+    size: Sequence[int] | None = None,
+    masks: str | Path | None = None,
+    foreground: int = 1,
+) -> Iterator[dict[str, Any]]:
+    """Read maps and ground truth as the metrics take them, one by one.
+
+    Args:
+        maps: See :class:`SavedMaps`.
+        boxes: See :func:`read_images`.
+        size: ``(h, w)`` of the view; by default that of the image, else that of
+            the map.
+        masks: Folder of PNG masks under the images' names.
+        foreground: Value of the object in them; 255 is ignored otherwise.
+
+    Yields:
+        Samples; boxes are ``xyxy`` in pixels of the view.
+
+    Raises:
+        FileNotFoundError: If there are no maps, or no masks, at all.
+        KeyError: If an image has no map.
+        ValueError: See :func:`read_images`; or if a mask is no PNG of one
+            channel.
+    """
+    pred_maps = SavedMaps(maps)
+    mask_files = ImageTable(f'masks={str(masks)!r}')
+    if masks is not None:
+        add_files(mask_files, Path(masks), '.png')
+        if not len(mask_files):
+            raise FileNotFoundError(
+                f'masks={str(masks)!r} holds no .png file: give the folder of the '
+                'masks, or no masks at all.'
+            )
+    for i, image in enumerate(read_images(boxes)):
+        name = image['image']
+        pred_map = pred_maps[name]
+        frame = [image[k] for k in ('height', 'width') if image.get(k) is not None]
+        known = len(frame) == 2
+        view = tuple(size or (frame if known else pred_map.shape))
+        sample = dict(
+            img_path=name,
+            sample_idx=i,
+            img_shape=view,
+            pred_map=pred_map,
+            gt_label=image['labels'] or None,
+        )
+        gt_bboxes = np.array(image.get('boxes') or (), np.float64).reshape(-1, 4)
+        if len(gt_bboxes):
+            if known:
+                # In this order: a box that fills the image fills the view.
+                gt_bboxes = gt_bboxes * np.tile(view[::-1], 2) / np.tile(frame[::-1], 2)
+            sample['gt_bboxes'] = gt_bboxes
+        file = mask_files.get(name)
+        if file is not None:
+            sample['gt_seg_map'] = _read_mask(file, foreground)
+        yield sample
+
+
+def _read_mask(file: Path, foreground: int) -> np.ndarray:
+    mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if mask is None or mask.ndim != 2:
+        raise ValueError(f'{file} is no PNG of one channel.')
+    return np.where(mask == foreground, 1, np.where(mask == 255, 255, 0))
+
+
+def evaluate_maps(
+    samples: Iterable[dict[str, Any]],
+    threshold: float = RECIPE_THRESHOLD,
+    step: float = 0.01,
+    pxap_step: float = 0.001,
+    resize: str = 'bilinear',
+    scores: str | None = None,
+    masks: bool = True,
+) -> dict[str, float]:
+    """Compute the figures of all metrics on samples.
+
+    Args:
+        samples: See :func:`read_samples`.
+        threshold: Where maps are cut, for the figures of one box an image.
+        step: Between the thresholds of :class:`MaxBoxAcc`.
+        pxap_step: Between those of :class:`PxAP`.
+        resize: How these two resize maps: ``'bilinear'`` or ``'bicubic'``.
+        scores: Scores of a classifier, see
+            :class:`~bas_mm.evaluation.scores.ScoreFile`.
+        masks: Whether to compute the figures that need masks.
+
+    Returns:
+        The figures by name; those of the best threshold of the data set have
+        the prefix ``wsol_best``.
+
+    Example:
+        >>> truth = dict(gt_label=[0], gt_bboxes=[[0, 0, 1, 1]], pred_score=[1, 0])
+        >>> sample = dict(truth, img_shape=(2, 2), pred_map=[[9, 0], [0, 0]])
+        >>> evaluate_maps([sample], masks=False)['wsol/top1_loc']
+        100.0
+    """
+    metrics: list[WSOLMetric] = [
+        WSOLAccuracy(threshold, scores=scores),
+        WSOLAccuracy('best', scores=scores, prefix='wsol_best'),
+        MaxBoxAcc(step, resize=resize),
+        LocErrors(threshold, scores=scores),
+        LocBreakdown(threshold=threshold),
+    ]
+    if masks:
+        metrics += [PxAP(pxap_step, resize=resize), PeakIoU()]
+    size = 0
+    for sample in samples:
+        for metric in metrics:
+            metric.process({}, [sample])
+        size += 1
+    results: dict[str, float] = {}
+    for metric in metrics:
+        results.update(metric.evaluate(size))
+    return results

@@ -1,0 +1,14 @@
+from tests.helpers.report import call
+
+
+def test_the_table(capsys):
+    call('benchmark-sweep', '--size', 32, '--step', 0.1, '--maps', 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '32x32, 10 thresholds, ms of CPU a map, median'
+    assert lines[1].split() == 'map contours search sweep ratio search/sweep'.split()
+    assert [line.split()[0] for line in lines[3:-1]] == [
+        'one',
+        *['smooth,'] * 3,
+        'noise',
+    ]
+    assert lines[-1] == 'equal at every threshold'

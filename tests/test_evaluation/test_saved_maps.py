@@ -1,0 +1,191 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from bas_mm.evaluation import MaxBoxAcc, PeakIoU, WSOLAccuracy
+from bas_mm.evaluation.saved_maps import SavedMaps, evaluate_maps, read_samples
+from tests.helpers.saved_maps import MASK, SIZE, make_files
+
+
+def evaluate(maps, boxes, size=None, masks=None, foreground=1, **options):
+    samples = read_samples(maps, boxes, size, masks, foreground)
+    return evaluate_maps(samples, masks=masks is not None, **options)
+
+
+def test_the_suite_on_saved_maps(tmp_path):
+    maps, images = make_files(tmp_path)
+    options = dict(
+        size=SIZE,
+        masks=tmp_path / 'masks',
+        foreground=7,
+        scores=str(tmp_path / 'scores.npz'),
+    )
+    result = evaluate(tmp_path / 'maps', tmp_path / 'boxes.csv', **options)
+    again = evaluate(tmp_path / 'maps.npz', tmp_path / 'boxes.json', **options)
+    assert result == pytest.approx(again, rel=0, abs=0, nan_ok=True)
+
+    metrics = [WSOLAccuracy(threshold=0.15), MaxBoxAcc(), PeakIoU()]
+    mask = np.zeros(SIZE, np.uint8)
+    mask[MASK] = 1
+    for i, image in enumerate(images):
+        sample = dict(
+            sample_idx=i,
+            gt_label=[image['label']],
+            pred_score=[0.2, 0.8],
+            img_shape=SIZE,
+            pred_map=maps[image['image']],
+            gt_bboxes=[
+                [
+                    x0 * 64 / image['width'],
+                    y0 * 48 / 90,
+                    x1 * 64 / image['width'],
+                    y1 * 48 / 90,
+                ]
+                for x0, y0, x1, y1 in image['boxes']
+            ],
+        )
+        if i:
+            sample['gt_seg_map'] = mask
+        for metric in metrics:
+            metric.process({}, [sample])
+    for metric in metrics:
+        expected = metric.evaluate(6)
+        assert expected == {key: result[key] for key in expected}
+    assert result['wsol/num_images_no_box'] == 1
+    assert result['wsol/pxap_num_no_mask'] == 1
+    assert result['wsol/top1_cls'] == 50
+    assert result['wsol_best/gt_known'] >= result['wsol/gt_known']
+
+
+def test_bare_minimum(tmp_path):
+    """No labels, sizes, scores or masks: boxes in pixels of the map."""
+    pred_map = np.zeros((30, 40))
+    pred_map[5:20, 8:30] = 1
+    np.savez(tmp_path / 'm.npz', a=pred_map)
+    (tmp_path / 'b.csv').write_text('image,x0,y0,x1,y1\na.png,8,5,30,20\n')
+    result = evaluate(tmp_path / 'm.npz', tmp_path / 'b.csv')
+    assert result['wsol/gt_known_iou70'] == 100
+    assert result['wsol/max_box_acc_v2'] == 100
+    assert np.isnan(result['wsol/gt_known_size_0_20'])  # over no image
+    assert not any('top' in k or 'cls_mean' in k for k in result)
+    assert 'wsol/pxap' not in result
+
+
+@pytest.mark.parametrize('side', [55, 56, 82, 214])
+def test_a_box_that_fills_the_image_fills_the_view(tmp_path, side):
+    pred_map = np.zeros((224, 224))
+    pred_map[:112] = 1  # IoU 224 * 113 / 225 ** 2, just below a half
+    np.savez(tmp_path / 'm.npz', a=pred_map)
+    image = dict(image='a', width=side, height=side, boxes=[[0, 0, side, side]])
+    (tmp_path / 'b.json').write_text(json.dumps([image]))
+    result = evaluate(tmp_path / 'm.npz', tmp_path / 'b.json', (224, 224))
+    assert result['wsol/max_box_acc_v2_iou50'] == 0
+    assert result['wsol/num_size_80_100'] == 1
+
+
+@pytest.mark.parametrize('label', [None, [], 1, [0, 1]])
+def test_labels(tmp_path, label):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4))
+    np.savez(tmp_path / 's.npz', a=[0.1, 0.9])
+    image = {
+        'image': 'a',
+        'boxes': [[0, 0, 4, 4]],
+        'labels' if isinstance(label, list) else 'label': label,
+    }
+    (tmp_path / 'b.json').write_text(json.dumps([image]))
+    scores = str(tmp_path / 's.npz')
+    result = evaluate(tmp_path / 'm.npz', tmp_path / 'b.json', scores=scores)
+    assert result.get('wsol/top1_cls') == (100 if label else None)
+    assert result['wsol/gt_known'] == 100
+
+
+def test_names_of_the_benchmark(tmp_path):
+    """The WSOL benchmark writes the map of ``a.jpg`` to ``a.jpg.npy``."""
+    for i, name in enumerate(('test/x/a.jpg.npy', 'test/y/a.JPEG.npy', 'b.1.npy')):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / name, np.full((2, 2), i))
+    maps = SavedMaps(tmp_path)
+    for i, names in enumerate(
+        [
+            ('test/x/a.jpg', 'x/a', 'data/test/x/a.png'),
+            ('y/a.JPEG',),
+            ('b.1', 'b.1.jpg'),
+        ]
+    ):
+        assert all(maps[name][0, 0] == i for name in names)
+    with pytest.raises(KeyError, match="2 entries for the image 'a.jpg'"):
+        maps['a.jpg']
+    with pytest.raises(KeyError, match="no entries for the image 'b.jpg'"):
+        maps['b.jpg']
+
+
+def test_bicubic_maps(tmp_path):
+    """The same figures as of maps that OpenCV has resized bicubically."""
+    maps, _ = make_files(tmp_path)
+    large = {
+        k: cv2.resize(v, SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+        for k, v in maps.items()
+    }
+    np.savez(tmp_path / 'large.npz', **large)
+    options = dict(
+        boxes=tmp_path / 'boxes.json',
+        size=SIZE,
+        masks=tmp_path / 'masks',
+        foreground=7,
+    )
+    bicubic = evaluate(tmp_path / 'maps.npz', resize='bicubic', **options)
+    expected = evaluate(tmp_path / 'large.npz', **options)
+    bilinear = evaluate(tmp_path / 'maps.npz', **options)
+    for key in ('wsol/pxap', 'wsol/max_box_acc_t', 'wsol/max_box_acc_v2'):
+        assert bicubic[key] == expected[key]
+    assert bicubic['wsol/pxap'] != bilinear['wsol/pxap']
+    assert bicubic['wsol/peak_iou'] == bilinear['wsol/peak_iou']  # not asked for
+
+
+@pytest.mark.parametrize(
+    'error, maps, boxes, message',
+    [
+        (FileNotFoundError, 'none', 'image\na\n', 'neither a folder'),
+        (ValueError, 'm.npz', 'name\na\n', 'column "image"'),
+        (KeyError, 'm.npz', 'image\nb\n', "no entries for the image 'b'"),
+        (ValueError, 'm.npz', 'image,x0,y0,x1,y1\na,1,2,3,\n', 'line 2.*complete'),
+        (ValueError, 'm.npz', 'image,label\na,Bird\n', "line 2: the label 'Bird'"),
+        (ValueError, 'm.npz', 'image,label\na,-1\n', 'no class index'),
+        (ValueError, 'm.npz', 'image,label\na,1\nb,\n', "'b' has no label"),
+    ],
+)
+def test_errors(tmp_path, error, maps, boxes, message):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4))
+    (tmp_path / 'b.csv').write_text(boxes)
+    with pytest.raises(error, match=message):
+        evaluate(tmp_path / maps, tmp_path / 'b.csv')
+
+
+@pytest.mark.parametrize(
+    'images, message',
+    [
+        (dict(a=1), 'a list of objects with "image"'),
+        ([dict(name='a')], 'a list of objects with "image"'),
+        ([dict(image='a', label='Bird')], "the label ..Bird.. of 'a' is no class"),
+        ([dict(image='a', label=0.5)], r"the label \[0.5\] of 'a' is no class"),
+    ],
+)
+def test_errors_of_json(tmp_path, images, message):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4))
+    (tmp_path / 'b.json').write_text(json.dumps(images))
+    with pytest.raises(ValueError, match=message):
+        evaluate(tmp_path / 'm.npz', tmp_path / 'b.json')
+
+
+def test_masks_that_are_none(tmp_path):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4))
+    (tmp_path / 'b.csv').write_text('image\na\n')
+    (tmp_path / 'masks').mkdir()
+    files = (tmp_path / 'm.npz', tmp_path / 'b.csv')
+    with pytest.raises(FileNotFoundError, match='holds no .png file'):
+        evaluate(*files, masks=tmp_path / 'masks')
+    cv2.imwrite(str(tmp_path / 'masks' / 'a.png'), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ValueError, match='a.png is no PNG of one channel'):
+        evaluate(*files, masks=tmp_path / 'masks')
