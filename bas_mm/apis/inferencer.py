@@ -81,6 +81,7 @@ class WSOLInferencer:
     Attributes:
         classes (list[str]): Names of the classes; numbers as text where
             neither checkpoint nor config knows names.
+        viewer (Viewer): Makes the views.
         skipped (list[tuple[str, str]]): The images that the last call left
             out, and why.
 
@@ -116,7 +117,7 @@ class WSOLInferencer:
         self.model = build_model(self.cfg, checkpoint, name)
         self.classes = class_names(self.cfg, checkpoint, self.model.num_classes)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            self._viewer = Viewer(pipeline_of(self.cfg), view)
+            self.viewer = Viewer(pipeline_of(self.cfg), view)
         self.model.to(self.device).eval()
         visualizer = dict(self.cfg.get('visualizer') or {})
         self.visualizer = WSOLVisualizer(
@@ -283,7 +284,7 @@ class WSOLInferencer:
             else:
                 path = None if isinstance(source, np.ndarray) else os.fspath(source)
                 kept = None if paths is None else image
-                batch.append(_Item(index, name, path, kept, self._viewer(image)))
+                batch.append(_Item(index, name, path, kept, self.viewer(image)))
             if len(batch) == batch_size or index == len(items) - 1:
                 yield from self._finish(batch, request, paths)
                 batch = []
