@@ -3,11 +3,14 @@
 import json
 
 import numpy as np
+import torch
 from mmengine.evaluator import Evaluator
 
 from bas_mm.evaluation import (
+    DumpMaps,
     LocBreakdown,
     LocErrors,
+    MapDump,
     MaxBoxAcc,
     PeakIoU,
     PxAP,
@@ -51,3 +54,27 @@ def evaluate(metrics, samples, size):
 def as_text(result):
     """For comparison: NaN equals NaN, and every digit counts."""
     return json.dumps(result, sort_keys=True)
+
+
+def make_prediction(i, **changes):
+    """A sample with a box and a small map, as a model gives it."""
+    sample = make_sample(i)
+    box = sample['gt_bboxes'][0] if i % 2 else [1, 2, 9, 7 + i]
+    sample.update(
+        pred_bbox=np.array(box, np.float32),
+        pred_map=torch.rand(3, 5, generator=torch.Generator().manual_seed(i)),
+        img_path=f'data/{i % 2}.x/{i}.JPEG',
+        ori_shape=(30, 40),
+    )
+    sample.update(changes)
+    return sample
+
+
+def dump(out, samples, views=None, **options):
+    """Write samples with ``DumpMaps`` and open what it wrote."""
+    metric = DumpMaps(out, **options)
+    for i, sample in enumerate(samples):
+        batch = {} if views is None else dict(inputs=[views[i]])
+        metric.process(batch, [sample])
+    assert metric.evaluate(len(samples)) == {}
+    return MapDump(out)
