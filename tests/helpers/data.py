@@ -39,17 +39,14 @@ def voc(boxes, size=(50, 40)):
     )
 
 
-def coco(boxes, size=(50, 40)):
-    """A COCO json of boxes ``(file name, x, y, w, h)``."""
+def write_coco(root, boxes, name='b.json', size=(50, 40)):
+    """Write a COCO json of boxes ``(file name, x, y, w, h)``."""
     names = sorted({box[0] for box in boxes})
-    return json.dumps(
-        dict(
-            images=[
-                dict(id=i, file_name=name, width=size[0], height=size[1])
-                for i, name in enumerate(names)
-            ],
-            annotations=[
-                dict(image_id=names.index(box[0]), bbox=box[1:]) for box in boxes
-            ],
-        )
+    content = dict(
+        images=[
+            dict(id=i, file_name=file, width=size[0], height=size[1])
+            for i, file in enumerate(names)
+        ],
+        annotations=[dict(image_id=names.index(box[0]), bbox=box[1:]) for box in boxes],
     )
+    write_text(root, name, text=json.dumps(content))

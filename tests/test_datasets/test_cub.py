@@ -15,7 +15,7 @@ def write(root, name, text):
 
 @pytest.fixture
 def root(tmp_path):
-    """Three pictures of two species, the first and last with a mask."""
+    """Three images of two species, the first and last with a mask."""
     root = str(tmp_path / 'cub')
     names = ['001.Red_bird/a', '001.Red_bird/b', '002.Blue_bird/c']
     for name in names:
