@@ -31,7 +31,7 @@ def read_table(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line is not like this, or an id stands there twice.
+        ValueError: If a line is not like this, or an id occurs twice.
     """
     table: dict[int, tuple] = {}
     text = tuple(types) == (str,)
@@ -52,7 +52,7 @@ def read_table(
                 ) from None
             if key in table:
                 raise ValueError(
-                    f'{path}, line {number}: the id {key} stands there twice.'
+                    f'{path}, line {number}: the id {key} occurs twice.'
                 )
             table[key] = row
     return table

@@ -102,7 +102,7 @@ class ImageNetLocalization(ImageNet):
                 rows = [line.split(None, 1) for line in file if line.strip()]
             wnids = tuple(row[0] for row in rows)
             if len(set(wnids)) != len(wnids):
-                raise ValueError(f'{path}: a class stands there twice.')
+                raise ValueError(f'{path}: a class occurs twice.')
             return wnids, tuple(row[-1].strip() for row in rows)
         train = osp.join(data_root, 'train')
         folders = sorted(list_folders(train)) if osp.isdir(train) else []

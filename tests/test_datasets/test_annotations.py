@@ -30,7 +30,7 @@ def test_read_table(tmp_path):
         ('1\n', 'line 1'),
         ('1 2 3\n', 'line 1'),
         ('1 2.5\n', 'line 1'),
-        ('4 2\n5 1\n4 2\n', 'line 3: the id 4 stands there twice'),
+        ('4 2\n5 1\n4 2\n', 'line 3: the id 4 occurs twice'),
     ],
 )
 def test_wrong_tables(tmp_path, text, match):

@@ -85,7 +85,7 @@ def test_classes_txt_sets_names_and_order(root):
     with pytest.raises(ValueError, match=r"but 2 .*only in one of them: \['n02'\]"):
         ImageNetLocalization(data_root=root)
     write_text(root, 'classes.txt', text='n03 cat\nn03 dog\n')
-    with pytest.raises(ValueError, match='stands there twice'):
+    with pytest.raises(ValueError, match='occurs twice'):
         ImageNetLocalization(data_root=root)
 
 
