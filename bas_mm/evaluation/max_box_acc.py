@@ -25,7 +25,7 @@ class MaxBoxAcc(WSOLMetric):
     that resizes to 224x224 and does not crop. With the defaults (bilinear, and
     the view of the sample's ``img_shape``, a center crop in the configs of
     this project) figures compare with each other only; the way of resizing
-    alone moves them by some tenths of a percent, at IoU 0.7 by more than one.
+    alone moves them by some tenths of a percent, sometimes by more than one.
 
     Keys:
 
