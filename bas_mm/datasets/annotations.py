@@ -1,15 +1,40 @@
-"""Readers of tables, boxes and image sizes."""
+"""Readers of tables, boxes and image sizes.
 
+Boxes are ``xyxy``, in pixels of the image on disk, as the files have them.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
 
-def read_table(path: str, types: tuple, expected: str) -> dict[int, tuple]:
-    """Read lines of ``id value...``; spaces belong to a lone text value."""
+def read_table(
+    path: str, types: Sequence[Callable[[str], Any]], expected: str
+) -> dict[int, tuple]:
+    """Read a file of lines ``id value...``.
+
+    Spaces part the values; if there is one value and it is text, they belong
+    to it. Empty lines are skipped.
+
+    Args:
+        path: The file, UTF-8.
+        types: Converts each value, such as ``(float, float)``.
+        expected: What a line looks like, for the error.
+
+    Returns:
+        From the id to its values.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is not like this, or an id occurs twice.
+    """
     table: dict[int, tuple] = {}
-    text = types == (str,)
+    text = tuple(types) == (str,)
     with open(path, encoding='utf-8') as file:
         for number, line in enumerate(file, 1):
             fields = line.split(None, 1) if text else line.split()
@@ -27,7 +52,7 @@ def read_table(path: str, types: tuple, expected: str) -> dict[int, tuple]:
                 ) from None
             if key in table:
                 raise ValueError(
-                    f'{path}, line {number}: the id {key} stands there twice.'
+                    f'{path}, line {number}: the id {key} occurs twice.'
                 )
             table[key] = row
     return table
@@ -41,12 +66,12 @@ def read_voc_boxes(path: str) -> tuple[np.ndarray, tuple[int, int] | None]:
     (a shift of one pixel at most, and the figures stay comparable).
 
     Args:
-        path (str): The XML file.
+        path: The XML file.
 
     Returns:
-        tuple: The boxes of all objects, ``(n, 4)`` float32, xyxy in pixels of
-        the picture on disk; and its ``(width, height)`` as the file has it,
-        or None.
+        The boxes of all objects, ``(n, 4)`` float32, ``xyxy`` in pixels of
+        the image on disk; and its ``(width, height)`` as the file has it, or
+        None.
 
     Raises:
         ValueError: If the file is no XML or a box lacks a number.
@@ -70,8 +95,69 @@ def read_voc_boxes(path: str) -> tuple[np.ndarray, tuple[int, int] | None]:
     return np.array(boxes, dtype=np.float32).reshape(-1, 4), size
 
 
+class BoxedImage(NamedTuple):
+    """The boxes of an image of an annotation file.
+
+    Attributes:
+        name: Its name or path in the file, with ``/``.
+        boxes: Shape ``(n, 4)``, float, ``xyxy`` in pixels of the image.
+        size: ``(width, height)`` as the file has it, or None.
+    """
+
+    name: str
+    boxes: np.ndarray
+    size: tuple[int, int] | None
+
+
+def read_coco_boxes(path: str) -> tuple[list[BoxedImage], list[Any]]:
+    """Read the boxes of a COCO json file, those of crowds left out.
+
+    Args:
+        path: The file, with ``images`` and ``annotations``.
+
+    Returns:
+        The images that have boxes, in the order of the file; and the
+        ``image_id`` of annotations whose image is not in it.
+
+    Raises:
+        ValueError: If the file is not like this.
+    """
+    boxes = defaultdict(list)
+    try:
+        with open(path, encoding='utf-8') as file:
+            coco = json.load(file)
+        for annotation in coco['annotations']:
+            if not annotation.get('iscrowd', 0):
+                x, y, w, h = map(float, annotation['bbox'])
+                boxes[annotation['image_id']].append([x, y, x + w, y + h])
+        images = {
+            image['id']: (
+                image['file_name'].replace('\\', '/'),
+                image.get('width'),
+                image.get('height'),
+            )
+            for image in coco['images']
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path}: expected a COCO json file with `images` '
+            '(id, file_name) and `annotations` (image_id, bbox = [x, y, '
+            f'w, h]): {type(error).__name__} {error}.'
+        ) from None
+    found = [
+        BoxedImage(name, np.array(boxes[key]), (w, h) if w and h else None)
+        for key, (name, w, h) in images.items()
+        if key in boxes
+    ]
+    return found, [key for key in boxes if key not in images]
+
+
 def loaded_size(path: str) -> tuple[int, int]:
-    """Width and height as loaded (turned by EXIF); reads the header only."""
+    """Read the width and height of an image as loaded, turned by its EXIF tag.
+
+    Only the header of the file is read.
+    """
     with Image.open(path) as image:
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        return image.size[::-1] if turned else image.size
+        width, height = image.size
+    return (height, width) if turned else (width, height)

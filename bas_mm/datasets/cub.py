@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 import re
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -29,24 +30,23 @@ class CUBLocalization(CUB):
         └── segmentations/<class>/<name>.png        (optional)
 
     Class names and their number come from ``classes.txt`` where it exists
-    (the leading ``001.`` is dropped), so that a cut with fewer species just
-    works; from mmpretrain's list otherwise.
+    (the leading ``001.`` is dropped), so that a part with fewer species works
+    as it is; from mmpretrain's list otherwise.
 
     Beside ``img_path`` and ``gt_label`` an item's info holds
 
-    - ``gt_bboxes``: ``(1, 4)`` float32, xyxy in pixels of the picture on
+    - ``gt_bboxes``: ``(1, 4)`` float32, ``xyxy`` in pixels of the image on
       disk, ``(x, y, x + w, y + h)`` of ``bounding_boxes.txt``; absent when
       there is no such file.
     - ``seg_map_path``: path of the mask, absent when there is none. The
-      official masks hold grey levels (how many annotators agree): load them
+      official masks hold gray levels (how many annotators agree): load them
       with ``LoadLocAnnotations(threshold=128)``.
 
     Args:
-        data_root (str): The root folder.
-        split (str): "train" or "test". Defaults to "train".
-        test_mode (bool): As in :class:`mmpretrain.datasets.CUB`.
-        metainfo (dict, optional): Meta information; its ``classes`` win over
-            ``classes.txt``.
+        data_root: The root folder.
+        split: ``'train'`` or ``'test'``.
+        test_mode: As in :class:`mmpretrain.datasets.CUB`.
+        metainfo: Meta information; its ``classes`` win over ``classes.txt``.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.CUB`.
 
     Raises:
@@ -63,8 +63,8 @@ class CUBLocalization(CUB):
         split: str = 'train',
         test_mode: bool = False,
         metainfo: dict | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         if split not in ('train', 'test'):
             raise ValueError(
                 f"`split` of {type(self).__name__} must be 'train' or "
@@ -84,12 +84,7 @@ class CUBLocalization(CUB):
             and kwargs.get('classes') is None
             and osp.exists(classes)
         ):
-            table = read_table(classes, (str,), 'id name')
-            if sorted(table) != list(range(1, len(table) + 1)):
-                raise ValueError(f'{classes}: the ids must be 1 to {len(table)}.')
-            metainfo['classes'] = tuple(
-                re.sub(r'^\d+\.', '', table[i + 1][0]) for i in range(len(table))
-            )
+            metainfo['classes'] = _read_classes(classes)
         super().__init__(
             data_root=data_root,
             split=split,
@@ -102,82 +97,98 @@ class CUBLocalization(CUB):
         """Read the lists of the official release.
 
         Returns:
-            list[dict]: One info for each picture of the split.
+            One info for each image of the split.
         """
         names = read_table(self.ann_file, (str,), 'id path')
-        labels = read_table(self.image_class_labels_file, (int,), 'id class')
-        splits = read_table(self.train_test_split_file, (int,), 'id 0|1')
-        tables = [
-            (self.image_class_labels_file, labels),
-            (self.train_test_split_file, splits),
-        ]
+        labels = self._read_list(
+            self.image_class_labels_file, (int,), 'id class', names
+        )
+        splits = self._read_list(self.train_test_split_file, (int,), 'id 0|1', names)
         boxes_file = osp.join(self.data_root, 'bounding_boxes.txt')
         boxes = None
         if osp.exists(boxes_file):
-            boxes = read_table(boxes_file, (float,) * 4, 'id x y w h')
-            tables.append((boxes_file, boxes))
-        for path, table in tables:
-            self._require_same_ids(names, table, path)
-
+            boxes = self._read_list(boxes_file, (float,) * 4, 'id x y w h', names)
         masks = self._list_masks()
-        data_list, without_mask = [], 0
+        data_list = []
         for key, (name,) in names.items():
-            label, train = labels[key][0], splits[key][0]
-            if train not in (0, 1):
-                raise ValueError(
-                    f'{self.train_test_split_file}, id {key}: expected 1 '
-                    f'(train) or 0 (test), got {train}.'
-                )
-            if not 1 <= label <= len(self.CLASSES):
-                raise ValueError(
-                    f'{self.image_class_labels_file}, id {key}: expected a '
-                    f'class from 1 to {len(self.CLASSES)}, got {label}.'
-                )
-            if bool(train) != (self.split == 'train'):
+            label = self._check_label(key, labels[key][0])
+            if not self._is_wanted(key, splits[key][0]):
                 continue
             info = dict(
                 img_path=self.backend.join_path(self.img_prefix, name),
                 gt_label=label - 1,
             )
             if boxes is not None:
-                x, y, w, h = boxes[key]
-                if not (w > 0 and h > 0 and np.isfinite([x, y, w, h]).all()):
-                    raise ValueError(
-                        f'{boxes_file}, id {key}: expected `x y w h` with a '
-                        f'width and a height above 0, got {boxes[key]}.'
-                    )
-                info['gt_bboxes'] = np.array([[x, y, x + w, y + h]], dtype=np.float32)
+                info['gt_bboxes'] = _box(boxes[key], f'{boxes_file}, id {key}')
             mask = osp.splitext(name)[0] + '.png'
             if mask in masks:
                 info['seg_map_path'] = osp.join(self.data_root, 'segmentations', mask)
-            else:
-                without_mask += 1
             data_list.append(info)
+        without_mask = sum('seg_map_path' not in info for info in data_list)
         if masks and without_mask:
             MMLogger.get_current_instance().warning(
-                f'{without_mask} of {len(data_list)} pictures of the '
+                f'{without_mask} of {len(data_list)} images of the '
                 f'{self.split} split have no mask in '
                 f'`{osp.join(self.data_root, "segmentations")}`.'
             )
         return data_list
 
-    def _require_same_ids(self, names: dict, table: dict, path: str) -> None:
+    def _read_list(
+        self, path: str, types: tuple, expected: str, names: dict
+    ) -> dict[int, tuple]:
+        """Read a list that must hold the same ids as ``images.txt``."""
+        table = read_table(path, types, expected)
         for here, there, a, b in (
             (names, table, self.ann_file, path),
             (table, names, path, self.ann_file),
         ):
-            odd = sorted(here.keys() - there.keys())
-            if odd:
+            single = sorted(here.keys() - there.keys())
+            if single:
                 raise ValueError(
-                    f'{len(odd)} ids are in `{a}` but not in `{b}`, the first '
-                    f'is {odd[0]}: both lists must hold the same pictures.'
+                    f'{len(single)} ids are in `{a}` but not in `{b}`, the first '
+                    f'is {single[0]}: both lists must hold the same images.'
                 )
+        return table
 
-    def _list_masks(self) -> set:
-        """Relative paths of all masks: one listing, no stat per picture."""
+    def _check_label(self, key: int, label: int) -> int:
+        if not 1 <= label <= len(self.CLASSES):
+            raise ValueError(
+                f'{self.image_class_labels_file}, id {key}: expected a '
+                f'class from 1 to {len(self.CLASSES)}, got {label}.'
+            )
+        return label
+
+    def _is_wanted(self, key: int, train: int) -> bool:
+        if train not in (0, 1):
+            raise ValueError(
+                f'{self.train_test_split_file}, id {key}: expected 1 '
+                f'(train) or 0 (test), got {train}.'
+            )
+        return bool(train) == (self.split == 'train')
+
+    def _list_masks(self) -> set[str]:
+        """List the relative paths of all masks, the folder read once."""
         root = osp.join(self.data_root, 'segmentations')
         return {
             osp.relpath(osp.join(folder, name), root).replace(os.sep, '/')
             for folder, _, files in os.walk(root)
             for name in files
         }
+
+
+def _read_classes(path: str) -> tuple[str, ...]:
+    """Read the names of the classes, without their numbers."""
+    table = read_table(path, (str,), 'id name')
+    if sorted(table) != list(range(1, len(table) + 1)):
+        raise ValueError(f'{path}: the ids must be 1 to {len(table)}.')
+    return tuple(re.sub(r'^\d+\.', '', table[i + 1][0]) for i in range(len(table)))
+
+
+def _box(row: tuple, place: str) -> np.ndarray:
+    """Turn ``x y w h`` into ``xyxy``, ``(1, 4)`` float32."""
+    x, y, w, h = row
+    if not (w > 0 and h > 0 and np.isfinite(row).all()):
+        raise ValueError(
+            f'{place}: expected `x y w h` with a width and a height above 0, got {row}.'
+        )
+    return np.array([[x, y, x + w, y + h]], dtype=np.float32)

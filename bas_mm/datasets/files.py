@@ -2,6 +2,8 @@
 
 import os
 import os.path as osp
+from collections import defaultdict
+from collections.abc import Iterable
 
 DATA_ROOT_HINT = (
     "give the folder with `--data-root DIR` or the field `data_root` of the "
@@ -13,11 +15,11 @@ def require_folder(data_root: str, *needed: str) -> str:
     """Check that a data root and the files it must hold exist.
 
     Args:
-        data_root (str): The root folder; ``~`` is expanded.
-        *needed (str): Files or folders, relative to ``data_root``.
+        data_root: The root folder; ``~`` is expanded.
+        *needed: Files or folders, relative to ``data_root``.
 
     Returns:
-        str: ``data_root``, expanded.
+        ``data_root``, expanded.
 
     Raises:
         FileNotFoundError: If the folder or one of ``needed`` is missing.
@@ -38,15 +40,16 @@ def require_folder(data_root: str, *needed: str) -> str:
 
 
 def list_files(root: str, extension: str) -> dict[str, str]:
-    """List a folder once, with all folders below it.
+    """List a folder with all folders below it, each read once.
 
     Args:
-        root (str): The folder.
-        extension (str): The wanted extension, such as ``.xml``.
+        root: The folder; one that does not exist holds nothing.
+        extension: The wanted extension in lower case, such as ``.xml``;
+            case does not matter in the names.
 
     Returns:
-        dict[str, str]: From the path relative to ``root``, without its
-        extension and with ``/``, to the full path.
+        From the path relative to ``root``, without its extension and with
+        ``/``, to the full path.
     """
     return {
         osp.relpath(osp.join(folder, name), root)[: -len(extension)].replace(
@@ -59,6 +62,45 @@ def list_files(root: str, extension: str) -> dict[str, str]:
 
 
 def list_folders(root: str) -> list[str]:
-    """Give the names of the folders in a folder, hidden ones left out."""
+    """List the names of the folders in a folder, hidden ones left out."""
     with os.scandir(root) as entries:
         return [e.name for e in entries if e.is_dir() and not e.name.startswith('.')]
+
+
+class ImageIndex:
+    """Find an image by its path without extension, or its bare name.
+
+    Args:
+        names: Prefix, and path below it, of all images.
+
+    Example:
+        >>> index = ImageIndex([('train/', 'cat/a.jpg')])
+        >>> index.find('a', 'boxes'), index.find('train/cat/a', 'boxes')
+        ('train/cat/a.jpg', 'train/cat/a.jpg')
+        >>> index.find('b', 'boxes')
+    """
+
+    def __init__(self, names: Iterable[tuple[str, str]]) -> None:
+        self._keys: dict[str, set[str]] = defaultdict(set)
+        for prefix, name in names:
+            stem = osp.splitext(name)[0]
+            for alias in {stem, prefix + stem, osp.basename(stem)}:
+                self._keys[alias].add(prefix + name)
+
+    def find(self, stem: str, source: str) -> str | None:
+        """Give prefix and path of an image, None if there is none.
+
+        Args:
+            stem: Its name without extension.
+            source: Where the name comes from, for the error.
+
+        Raises:
+            ValueError: If it may mean several images.
+        """
+        keys = self._keys.get(stem.removeprefix('./'), set())
+        if len(keys) > 1:
+            raise ValueError(
+                f'{source}: `{stem}` may mean {sorted(keys)[:3]}: give the '
+                'path, relative to the root folder, not the bare name.'
+            )
+        return next(iter(keys), None)

@@ -1,6 +1,7 @@
 """ILSVRC 2012 with the official boxes for localization."""
 
 import os.path as osp
+from typing import Any
 
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import ImageNet
@@ -35,21 +36,20 @@ class ImageNetLocalization(ImageNet):
     mmpretrain's list.
 
     Beside ``img_path`` and ``gt_label`` an item's info holds ``gt_bboxes``:
-    ``(n, 4)`` float32, xyxy in pixels of the picture on disk, all objects of
-    its XML file, numbers as they are (see :func:`read_voc_boxes`). It is
-    absent where there is no file. Training needs labels only, so XML files
-    are read for ``split='val'`` or ``test_mode=True`` only, or when
-    ``ann_xml`` is given.
+    ``(n, 4)`` float32, ``xyxy`` in pixels of the image on disk, all objects
+    of its XML file, numbers as they are (see
+    :func:`~bas_mm.datasets.annotations.read_voc_boxes`). It is absent where
+    there is no file. Training needs labels only, so XML files are read for
+    ``split='val'`` or ``test_mode=True`` only, or when ``ann_xml`` is given.
 
     Args:
-        data_root (str): The root folder.
-        split (str): "train" or "val". Defaults to "train".
-        ann_xml (str, optional): The folder of the XML files, relative to
-            ``data_root`` or absolute; '' reads none. Defaults to None, which
-            means to look in ``bbox/<split>``,
+        data_root: The root folder.
+        split: ``'train'`` or ``'val'``.
+        ann_xml: The folder of the XML files, relative to ``data_root`` or
+            absolute; ``''`` reads none; None looks in ``bbox/<split>``,
             ``Annotations/CLS-LOC/<split>`` and ``Annotations/<split>``.
-        test_mode (bool): As in :class:`mmengine.dataset.BaseDataset`.
-        metainfo (dict, optional): Meta information; its ``classes`` win.
+        test_mode: As in :class:`mmengine.dataset.BaseDataset`.
+        metainfo: Meta information; its ``classes`` win.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.ImageNet`.
 
     Raises:
@@ -67,8 +67,8 @@ class ImageNetLocalization(ImageNet):
         ann_xml: str | None = None,
         test_mode: bool = False,
         metainfo: dict | None = None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         if split not in ('train', 'val'):
             raise ValueError(
                 "`split` of ImageNetLocalization must be 'train' or 'val' (the "
@@ -82,7 +82,7 @@ class ImageNetLocalization(ImageNet):
         self.ann_xml = ann_xml
         metainfo = dict(metainfo or {})
         wnids, words = self._find_classes(data_root)
-        if words and 'classes' not in metainfo and (kwargs.get('classes') is None):
+        if words and 'classes' not in metainfo and kwargs.get('classes') is None:
             metainfo['classes'] = words
         self.wnids = wnids
         super().__init__(
@@ -94,15 +94,15 @@ class ImageNetLocalization(ImageNet):
         )
 
     @staticmethod
-    def _find_classes(data_root: str) -> tuple[tuple, tuple]:
-        """The wnids and names of the data, empty where they are standard."""
+    def _find_classes(data_root: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Find the wnids and names of the data, empty where they are standard."""
         path = osp.join(data_root, 'classes.txt')
         if osp.exists(path):
             with open(path, encoding='utf-8') as file:
                 rows = [line.split(None, 1) for line in file if line.strip()]
             wnids = tuple(row[0] for row in rows)
             if len(set(wnids)) != len(wnids):
-                raise ValueError(f'{path}: a class stands there twice.')
+                raise ValueError(f'{path}: a class occurs twice.')
             return wnids, tuple(row[-1].strip() for row in rows)
         train = osp.join(data_root, 'train')
         folders = sorted(list_folders(train)) if osp.isdir(train) else []
@@ -111,21 +111,20 @@ class ImageNetLocalization(ImageNet):
         return (), ()
 
     def load_data_list(self) -> list[dict]:
-        """List the pictures, their labels and boxes.
+        """List the images, their labels and boxes.
 
         Returns:
-            list[dict]: One info for each picture of the split.
+            One info for each image of the split.
         """
         samples = self._read_list() if self.ann_file else self._scan()
         if not samples:
             raise FileNotFoundError(
-                f'No pictures in `{self.ann_file or self.img_prefix}`: '
-                f'{DATA_ROOT_HINT}.'
+                f'No images in `{self.ann_file or self.img_prefix}`: {DATA_ROOT_HINT}.'
             )
         first = osp.join(self.img_prefix, samples[0][0])
         if not osp.exists(first):
             raise FileNotFoundError(
-                f'The first picture of `{self.ann_file}`, `{first}`, does not '
+                f'The first image of `{self.ann_file}`, `{first}`, does not '
                 f'exist: {DATA_ROOT_HINT}.'
             )
         data_list = [
@@ -138,6 +137,7 @@ class ImageNetLocalization(ImageNet):
         return data_list
 
     def _read_list(self) -> list[tuple[str, int]]:
+        """Read the images and labels of the list of the split."""
         samples = []
         with open(self.ann_file, encoding='utf-8') as file:
             for number, line in enumerate(file, 1):
@@ -154,6 +154,7 @@ class ImageNetLocalization(ImageNet):
         return samples
 
     def _scan(self) -> list[tuple[str, int]]:
+        """List the images of the class folders and their labels."""
         folders = list_folders(self.img_prefix)
         if not folders:
             raise FileNotFoundError(
@@ -162,13 +163,13 @@ class ImageNetLocalization(ImageNet):
                 f'`{self.data_root}`: write one, or {DATA_ROOT_HINT}.'
             )
         wnids = self.wnids or sorted(folders)
-        odd = sorted(set(folders) ^ set(wnids))
-        if odd or len(wnids) != len(self.CLASSES):
+        differ = sorted(set(folders) ^ set(wnids))
+        if differ or len(wnids) != len(self.CLASSES):
             raise ValueError(
                 f'`{self.img_prefix}` has {len(folders)} class folders, but '
                 f'{len(self.CLASSES)} classes are expected'
-                f'{f" (odd: {odd[:3]})" if odd else ""}: mend the folders or '
-                f'`classes.txt` in `{self.data_root}`.'
+                f'{f" (only in one of them: {differ[:3]})" if differ else ""}: '
+                f'correct the folders or `classes.txt` in `{self.data_root}`.'
             )
         samples, _ = get_samples(
             self.img_prefix,
@@ -178,7 +179,7 @@ class ImageNetLocalization(ImageNet):
         return samples
 
     def _xml_folder(self) -> str | None:
-        logger = MMLogger.get_current_instance()
+        """Find the folder of the XML files, None to read none."""
         if self.ann_xml is not None:
             folder = osp.join(self.data_root, osp.expanduser(self.ann_xml))
             if self.ann_xml and not osp.isdir(folder):
@@ -196,13 +197,14 @@ class ImageNetLocalization(ImageNet):
         for folder in places:
             if osp.isdir(folder):
                 return folder
-        logger.warning(
+        MMLogger.get_current_instance().warning(
             f'No boxes: none of {places} exists. Set `ann_xml` of the data '
             'set to the folder of the XML files.'
         )
         return None
 
     def _add_boxes(self, data_list: list[dict], folder: str) -> None:
+        """Put the boxes into the infos of the images."""
         files = {osp.basename(k): v for k, v in list_files(folder, '.xml').items()}
         missing = 0
         for info in data_list:
@@ -220,6 +222,6 @@ class ImageNetLocalization(ImageNet):
             info['gt_bboxes'] = boxes
         if missing or files:
             MMLogger.get_current_instance().warning(
-                f'{missing} of {len(data_list)} pictures have no XML file in '
-                f'`{folder}`; {len(files)} XML files there have no picture.'
+                f'{missing} of {len(data_list)} images have no XML file in '
+                f'`{folder}`; {len(files)} XML files there have no image.'
             )

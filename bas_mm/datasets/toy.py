@@ -5,6 +5,8 @@ import os
 import os.path as osp
 import shutil
 import uuid
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ from bas_mm.datasets.toy_drawing import (
     BODY_TINT,
     PART_CONTRAST,
     class_look,
-    draw_toy_picture,
+    draw_toy_image,
 )
 from bas_mm.registry import DATASETS
 
@@ -28,29 +30,27 @@ SPEC_FILE = 'toy_spec.json'
 
 @DATASETS.register_module()
 class ToyLocalization(CUBLocalization):
-    """Pictures drawn by the project, in CUB's layout, masks included.
+    """Images drawn by the project, in CUB's layout, masks included.
 
     The folder is drawn on first use (seconds, no download), deterministic
-    from ``seed``, and then read like CUB. A picture depends on the seed, its
+    from ``seed``, and then read like CUB. An image depends on the seed, its
     class and its number only, not on how many are drawn. The folder is drawn
     beside ``data_root`` and renamed, so several processes may start at once.
     A folder that exists is never changed or deleted.
 
     Args:
-        data_root (str): The folder to read, drawn if it does not exist.
-        split (str): "train" or "test". Defaults to "train".
-        seed (int): Seed of the drawing. Defaults to 0.
-        num_classes (int): Number of classes. Defaults to 6.
-        train_per_class (int): Training pictures a class. Defaults to 50.
-        test_per_class (int): Test pictures a class. Defaults to 20.
-        image_size (int): Side of the pictures in pixels, at least 64.
-            Defaults to 256.
-        part_contrast (float): Contrast of the head's pattern (strong class
-            signal), 0 to 1. Defaults to :data:`PART_CONTRAST`.
-        body_texture (float): Strength of the class texture on the body (weak
-            signal), 0 to 1. Defaults to :data:`BODY_TEXTURE`.
-        body_tint (float): Share of the class colour in the body (weak
-            signal), 0 to 1. Defaults to :data:`BODY_TINT`.
+        data_root: The folder to read, drawn if it does not exist.
+        split: ``'train'`` or ``'test'``.
+        seed: Seed of the drawing.
+        num_classes: Number of classes.
+        train_per_class: Number of training images of each class.
+        test_per_class: Number of test images of each class.
+        image_size: Side of the images in pixels, at least 64.
+        part_contrast: Contrast of the head's pattern (strong class signal),
+            0 to 1.
+        body_texture: Strength of the class texture on the body (weak signal),
+            0 to 1.
+        body_tint: Share of the class color in the body (weak signal), 0 to 1.
         **kwargs: Other arguments of :class:`CUBLocalization`.
 
     Raises:
@@ -72,8 +72,8 @@ class ToyLocalization(CUBLocalization):
         part_contrast: float = PART_CONTRAST,
         body_texture: float = BODY_TEXTURE,
         body_tint: float = BODY_TINT,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         look = dict(
             part_contrast=part_contrast, body_texture=body_texture, body_tint=body_tint
         )
@@ -91,11 +91,11 @@ class ToyLocalization(CUBLocalization):
                     f'`{name}` of ToyLocalization must be an integer, at '
                     f'least {least.get(name, 1)}, but got {value!r}.'
                 )
-        for name, value in look.items():
-            if not 0 <= value <= 1:
+        for name, share in look.items():
+            if not 0 <= share <= 1:
                 raise ValueError(
                     f'`{name}` of ToyLocalization must be from 0 '
-                    f'to 1, but got {value!r}.'
+                    f'to 1, but got {share!r}.'
                 )
         data_root = osp.abspath(osp.expanduser(data_root))
         _ensure_drawn(data_root, dict(version=TOY_VERSION, **counts, **look))
@@ -127,83 +127,93 @@ def _ensure_drawn(root: str, spec: dict) -> None:
 
 
 def _check_spec(root: str, spec: dict) -> None:
+    """Check that a folder was drawn with these options by this version."""
     path = osp.join(root, SPEC_FILE)
     if not osp.exists(path):
         raise FileExistsError(
             f'`{root}` was not drawn by ToyLocalization (it has no '
             f'`{SPEC_FILE}`) and is left as it is: {DATA_ROOT_HINT}, one that '
-            'does not exist yet, or read pictures of your own with '
+            'does not exist yet, or read images of your own with '
             'CUBLocalization or CustomLocalization.'
         )
     with open(path, encoding='utf-8') as file:
         found = json.load(file)
-    odd = [
+    differ = [
         f'{k} is {found.get(k)!r} there and {spec.get(k)!r} here'
         for k in sorted(found.keys() | spec.keys())
         if found.get(k) != spec.get(k)
     ]
-    if odd:
+    if differ:
         raise ValueError(
-            f'The toy data set in `{root}` was drawn otherwise '
-            f'({"; ".join(odd)}). Delete the folder `{root}` to have it drawn '
+            f'The toy data set in `{root}` was drawn with other options '
+            f'({"; ".join(differ)}). Delete the folder `{root}` to have it drawn '
             'again, or give another one with `--data-root` or `data_root`.'
         )
 
 
 def _draw_folder(root: str, spec: dict) -> None:
-    """Draw all pictures of ``spec`` into ``root``, in CUB's layout."""
-    look = {
-        k: spec[k]
-        for k in (
-            'num_classes',
-            'image_size',
-            'part_contrast',
-            'body_texture',
-            'body_tint',
-        )
-    }
+    """Draw all images of ``spec`` into ``root``, in CUB's layout."""
     lists: dict[str, list[str]] = {
-        k: []
-        for k in (
-            'images',
-            'image_class_labels',
-            'train_test_split',
-            'bounding_boxes',
-            'classes',
-        )
+        'images': [],
+        'image_class_labels': [],
+        'train_test_split': [],
+        'bounding_boxes': [],
+        'classes': [],
     }
-    key = 0
     for label in range(spec['num_classes']):
         pattern, _ = class_look(label, spec['num_classes'])
         name = f'{label + 1:03d}.{pattern}_{label + 1}'
         lists['classes'].append(f'{label + 1} {name}')
         for folder in ('images', 'segmentations'):
             os.makedirs(osp.join(root, folder, name))
-        for train, count in ((1, spec['train_per_class']), (0, spec['test_per_class'])):
-            for index in range(count):
-                key += 1
-                rng = np.random.default_rng([spec['seed'], train, label, index])
-                picture = draw_toy_picture(rng, label, **look)
-                stem = f'{name}/{("test", "train")[train]}_{index:04d}'
-                _write(
-                    osp.join(root, 'images', stem + '.jpg'),
-                    picture.image,
-                    [cv2.IMWRITE_JPEG_QUALITY, 93],
-                )
-                mask = picture.mask.astype(np.uint8)
-                _write(osp.join(root, 'segmentations', stem + '.png'), mask * 255)
-                box = ' '.join(f'{v}.0' for v in cv2.boundingRect(mask))
+        for train, split in ((1, 'train'), (0, 'test')):
+            for index in range(spec[f'{split}_per_class']):
+                stem = f'{name}/{split}_{index:04d}'
+                box = _draw_files(root, stem, spec, (train, label, index))
+                key = len(lists['images']) + 1
                 lists['images'].append(f'{key} {stem}.jpg')
                 lists['image_class_labels'].append(f'{key} {label + 1}')
                 lists['train_test_split'].append(f'{key} {train}')
-                lists['bounding_boxes'].append(f'{key} {box}')
+                lists['bounding_boxes'].append(
+                    ' '.join([str(key), *(f'{v}.0' for v in box)])
+                )
     for name, lines in lists.items():
-        with open(osp.join(root, f'{name}.txt'), 'w', encoding='utf-8') as f:
-            f.write('\n'.join(lines) + '\n')
-    with open(osp.join(root, SPEC_FILE), 'w', encoding='utf-8') as f:
-        json.dump(spec, f, indent=1)
+        with open(osp.join(root, f'{name}.txt'), 'w', encoding='utf-8') as file:
+            file.write('\n'.join(lines) + '\n')
+    with open(osp.join(root, SPEC_FILE), 'w', encoding='utf-8') as file:
+        json.dump(spec, file, indent=1)
 
 
-def _write(path: str, image: np.ndarray, params: list | None = None) -> None:
-    if not cv2.imwrite(path, image, params or []):
+def _draw_files(
+    root: str, stem: str, spec: dict, key: tuple[int, int, int]
+) -> Sequence[int]:
+    """Draw one image; write it and its mask.
+
+    Args:
+        root: The root folder.
+        stem: Path of the image below ``images``, without extension.
+        spec: The options of the drawing.
+        key: Whether it is for training, its class and its number.
+
+    Returns:
+        The object's box, ``x y w h`` in pixels.
+    """
+    image, mask, _ = draw_toy_image(
+        np.random.default_rng([spec['seed'], *key]),
+        key[1],
+        num_classes=spec['num_classes'],
+        image_size=spec['image_size'],
+        part_contrast=spec['part_contrast'],
+        body_texture=spec['body_texture'],
+        body_tint=spec['body_tint'],
+    )
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 93]
+    levels = mask.astype(np.uint8)
+    _write(osp.join(root, 'images', stem + '.jpg'), image, quality)
+    _write(osp.join(root, 'segmentations', stem + '.png'), levels * 255)
+    return cv2.boundingRect(levels)
+
+
+def _write(path: str, image: np.ndarray, params: Sequence[int] = ()) -> None:
+    if not cv2.imwrite(path, image, params):
         raise OSError(f'`{path}` cannot be written: is there space left?')

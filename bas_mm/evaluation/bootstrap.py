@@ -1,4 +1,4 @@
-"""How sure a figure is: the bootstrap over images."""
+"""Confidence intervals of figures: the bootstrap over images."""
 
 import logging
 import re
@@ -15,17 +15,17 @@ from bas_mm.evaluation.wsol_metric import WSOLMetric
 
 
 def resample(metric: WSOLMetric, num: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Figures of a metric on images drawn with replacement.
+    """Compute a metric on images drawn with replacement.
 
-    Each time as many images as there are. Equal numbers of images and
-    seeds draw the same images, so that the difference of two such results,
+    Each time as many images are drawn as there are. Equal numbers of images
+    and seeds draw the same images, so that the difference of two such results,
     of two models on images in the same order, is a paired one. What a metric
     chooses on the data set, such as its best threshold, it chooses anew.
 
     Args:
         metric: After ``evaluate``; it is left as it was.
-        num: How many times.
-        seed: Of the random numbers.
+        num: Number of draws.
+        seed: Seed of the random numbers.
 
     Returns:
         Names, without prefix, to figures ``(num,)``. Numbers of images are
@@ -33,6 +33,14 @@ def resample(metric: WSOLMetric, num: int, seed: int = 0) -> dict[str, np.ndarra
 
     Raises:
         ValueError: If ``num`` is below 1.
+
+    Example:
+        >>> from bas_mm.evaluation import PeakIoU
+        >>> metric = PeakIoU()
+        >>> metric.process({}, [dict(pred_map=np.eye(2), gt_seg_map=np.eye(2))])
+        >>> _ = metric.evaluate(1)
+        >>> resample(metric, num=3)['peak_iou'].tolist()
+        [100.0, 100.0, 100.0]
     """
     if num < 1:
         raise ValueError(f'num={num} resamples: at least 1 is needed.')
@@ -58,17 +66,21 @@ def resample(metric: WSOLMetric, num: int, seed: int = 0) -> dict[str, np.ndarra
 
 
 def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of resampled figures, NaN ones left out.
+    """Give the percentile interval of resampled figures, NaN ones left out.
 
     Args:
         values: Shape ``(num,)``, of :func:`resample`.
-        level: Share of the values inside.
+        level: Share of the values inside, between 0 and 1.
 
     Returns:
         Low and high end; NaN if all values are.
 
     Raises:
         ValueError: If ``level`` is not between 0 and 1.
+
+    Example:
+        >>> interval(np.arange(101.0), level=0.5)
+        (25.0, 75.0)
     """
     if not 0 < level < 1:
         raise ValueError(f'level={level} must be between 0 and 1.')
@@ -82,17 +94,21 @@ def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 def intervals(
     metrics: Sequence, num: int, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the figures of several metrics, after ``evaluate``.
+    """Give the 95 % intervals of the figures of several metrics.
 
     Args:
-        metrics: Those that are no :class:`WSOLMetric` are passed over.
-        num: How many times.
-        seed: Of the random numbers.
+        metrics: After ``evaluate``; those that are no :class:`WSOLMetric` are
+            left out.
+        num: Number of draws.
+        seed: Seed of the random numbers.
 
     Returns:
         Names, with prefix, to low and high end.
+
+    Raises:
+        ValueError: If ``num`` is below 1.
     """
-    found = {}
+    found: dict[str, tuple[float, float]] = {}
     for metric in metrics:
         if isinstance(metric, WSOLMetric):
             for name, values in resample(metric, num, seed).items():
@@ -103,10 +119,10 @@ def intervals(
 def _pool(
     table: dict[str, np.ndarray], draws: Iterator[np.ndarray]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Tables of packed counts, each already summed over the drawn images.
+    """Make tables of packed counts, each summed over the drawn images.
 
-    Sums are all that metrics of counts ask for; each image is unpacked once,
-    not once a draw.
+    Metrics of counts use nothing but their sums; so each image is unpacked
+    once, not once a draw.
     """
     ((name, column),) = table.items()
     weights = np.stack(
@@ -128,9 +144,10 @@ def _pool(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Switch warnings off, of the log and of numbers without a value.
+    """Switch warnings off, those of the log and those of NumPy.
 
-    What is worth saying was said of the whole data set.
+    For repeated evaluations: the first one, on the whole data set, has given
+    its warnings already.
     """
     logger = MMLogger.get_current_instance()
 

@@ -22,7 +22,8 @@ class LocBreakdown(BoxMetric):
       ground-truth box takes the share ``a < s <= b`` of the view, and
       ``num_size_0_20``, ..., their number (a box that the crop has left
       without area is in no bin),
-    - ``breakdown_num_no_box``, if there are any: images left out.
+    - ``breakdown_num_no_box``, if there are any: images without boxes, which
+      are left out.
 
     A figure over no image is NaN.
 
@@ -61,7 +62,7 @@ class LocBreakdown(BoxMetric):
         self.size_bins = _edges(size_bins, 'size_bins')
 
     def measure(self, sample: dict) -> dict | None:
-        """The IoU of the box, and the size of the object."""
+        """Find the IoU of the box, and the size of the object."""
         gt_bboxes = get_boxes(sample)
         if gt_bboxes is None:
             return None
@@ -73,7 +74,7 @@ class LocBreakdown(BoxMetric):
         )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """The figures, see the class."""
+        """Compute the figures, see the class."""
         right = self.compare(table['iou'], self.iou_thr)
         iou = table['iou'][right]
         nan = float('nan')
@@ -92,6 +93,7 @@ class LocBreakdown(BoxMetric):
 
 
 def _edges(bins: Sequence[float], name: str) -> np.ndarray:
+    """Check edges of bins, ``(n,)`` float64."""
     edges = np.asarray(bins, np.float64)
     if (
         edges.ndim != 1
@@ -105,4 +107,5 @@ def _edges(bins: Sequence[float], name: str) -> np.ndarray:
 
 
 def _names(edges: np.ndarray) -> list[str]:
+    """Name bins by their edges in percent, such as ``50_60``."""
     return [f'{100 * a:g}_{100 * b:g}' for a, b in zip(edges, edges[1:])]

@@ -9,7 +9,7 @@ from bas_mm.registry import METRICS
 
 @METRICS.register_module()
 class LocErrors(BoxMetric):
-    """What became of the Top-1 boxes, in percent of the images with boxes.
+    """Kinds of the Top-1 boxes, in percent of the images with boxes.
 
     Each image is of the first kind that fits, so that they add up to 100:
 
@@ -36,7 +36,7 @@ class LocErrors(BoxMetric):
     KINDS = ('err_cls', 'err_correct', 'err_multi', 'err_part', 'err_more', 'err_other')
 
     def measure(self, sample: dict) -> dict | None:
-        """The kind of the image, an index into ``KINDS``."""
+        """Find the kind of the image, an index into ``KINDS``."""
         gt_bboxes = get_boxes(sample)
         if gt_bboxes is None:
             return None
@@ -54,7 +54,7 @@ class LocErrors(BoxMetric):
         return dict(kind=np.argmax(kinds))
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """Share of every kind."""
+        """Compute the share of every kind."""
         count = np.bincount(table['kind'], minlength=len(self.KINDS))
         share = 100 * count / count.sum()
         return dict(zip(self.KINDS, share.tolist()))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,14 +12,14 @@ from bas_mm.evaluation.scores import image_parts
 
 
 class MapDump:
-    """Reads what :class:`DumpMaps` kept.
+    """Read what :class:`DumpMaps` kept.
 
     Args:
         path: The folder or ``.npz`` file that was given as ``out``.
 
     Attributes:
         info: What was kept of the run, ``classes`` among it.
-        entries: The list of ``samples.json`` by the name of the image.
+        entries: From the name of an image to its entry in ``samples.json``.
 
     Raises:
         FileNotFoundError: If there is no finished dump.
@@ -38,10 +39,10 @@ class MapDump:
         if lacking:
             raise FileNotFoundError(
                 f'{str(path)!r} is no finished dump ({", ".join(lacking)} '
-                'is missing): give the folder or .npz that `tools/test.py '
-                '--dump` wrote.'
+                'is missing): give the folder or .npz that a test wrote with '
+                '`--dump`.'
             )
-        self.info: dict = _read_json(self.folder / 'run.json')
+        self.info: dict[str, Any] = _read_json(self.folder / 'run.json')
         self.entries: dict[str, dict] = {
             '/'.join(image_parts(x['image'])): x
             for x in _read_json(self.folder / 'samples.json')
@@ -59,6 +60,15 @@ class MapDump:
         Args:
             names: Names of the wanted images; all by default. A sample's
                 ``sample_idx`` is the place in this order.
+
+        Yields:
+            The fields that were kept: ``pred_map``, ``img_shape``,
+            ``gt_bboxes``, ``gt_label``, ``gt_seg_map``, ``pred_bbox``,
+            ``pred_label``, ``pred_score``; boxes are ``xyxy`` in pixels of the
+            view.
+
+        Raises:
+            KeyError: If an image is not in the dump.
         """
         for i, name in enumerate(self.entries if names is None else names):
             entry = self.entries[name]
@@ -88,13 +98,30 @@ class MapDump:
             yield sample
 
     def view(self, name: str) -> np.ndarray | None:
-        """The view of an image, ``(h, w, 3)`` uint8, BGR, if it was kept."""
+        """Read the view of an image, if it was kept.
+
+        Returns:
+            Shape ``(h, w, 3)``, uint8, BGR; None if it was not kept.
+        """
         file = self.folder / 'views' / f'{name}.jpg'
         return _read(file, cv2.IMREAD_COLOR) if file.is_file() else None
 
 
 def dump_places(out: str | Path) -> tuple[Path, Path | None]:
-    """The folder of a dump, and the archive of its maps if there is one."""
+    """Find the parts of a dump.
+
+    Args:
+        out: A folder, or a file that ends in ``.npz``.
+
+    Returns:
+        The folder, and the archive of the maps, None if they are in the folder.
+
+    Example:
+        >>> [str(place) for place in dump_places('runs/x.npz')]
+        ['runs/x', 'runs/x.npz']
+        >>> [str(place) for place in dump_places('runs/x')]
+        ['runs/x', 'None']
+    """
     path = Path(out)
     return (path.with_suffix(''), path) if path.suffix == '.npz' else (path, None)
 
@@ -102,9 +129,9 @@ def dump_places(out: str | Path) -> tuple[Path, Path | None]:
 def _read(file: Path, flag: int) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), flag)
     if image is None:
-        raise ValueError(f'{file} is no picture.')
+        raise ValueError(f'{str(file)!r} is no image that can be read.')
     return image
 
 
-def _read_json(file: Path):
+def _read_json(file: Path) -> Any:
     return json.loads(file.read_text(encoding='utf-8'))

@@ -3,12 +3,18 @@
 import json
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.dist import barrier, get_rank, get_world_size, is_main_process
+from mmengine.dist import (
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
 
 from bas_mm.evaluation.map_reader import dump_places
 from bas_mm.evaluation.scores import image_parts
@@ -19,9 +25,9 @@ from bas_mm.registry import METRICS
 
 @METRICS.register_module()
 class DumpMaps(WSOLMetric):
-    """Keeps what a test predicts, for other tools; gives no figures.
+    """Write what a model predicts, for other tools; give no figures.
 
-    It stands among the metrics and writes while they measure, so that no
+    It is listed among the metrics and writes while they measure, so that no
     map stays in memory. ``out`` is a folder::
 
         out
@@ -33,27 +39,29 @@ class DumpMaps(WSOLMetric):
         └── views/<name>.jpg  the view, of every ``view_interval``-th image
 
     With ``out='x.npz'`` all maps go to that one file and the rest into the
-    folder ``x`` beside it. Boxes are xyxy, pixels of the view, whose size is
-    ``width`` and ``height``, so that ``tools/analysis_tools/eval_maps.py``
-    reads a dump as it is; :class:`MapDump` reads it back in Python.
+    folder ``x`` beside it. Boxes are ``xyxy``, in pixels of the view, whose
+    size is ``width`` and ``height``, so that the evaluation of saved maps
+    (``eval_maps.py``) reads a dump as it is; :class:`MapDump` reads it back in
+    Python.
 
-    An image's name is its path below ``root``; elsewhere, its file and
-    folder. An earlier dump at ``out`` is replaced. Several processes write
+    An image's name is its path below ``root``; if it is not there, its file
+    and folder. An earlier dump at ``out`` is replaced. Several processes write
     their own images into ``out``, which they must share; every one of them
-    builds this object.
+    builds this object, and all of them fail if ``out`` cannot be used.
 
     Args:
         out: A folder, or a file that ends in ``.npz``.
         root: The folder that names of images are relative to.
         view_interval: The view is kept of images whose ``sample_idx`` is a
             multiple of this; 0 keeps none.
-        info: What else is to be kept of the run, anything json takes.
-        collect_device: ``'cpu'`` or ``'gpu'``, see mmengine.
+        info: What else is to be kept of the run, anything that json takes.
+        collect_device: ``'cpu'`` or ``'gpu'``, where mmengine gathers records.
 
     Raises:
         ValueError: If ``view_interval`` is below 0, or two images of
             different paths have one name.
         FileExistsError: If ``out`` is a folder of other things.
+        OSError: If ``out`` cannot be written.
     """
 
     def __init__(
@@ -75,19 +83,17 @@ class DumpMaps(WSOLMetric):
         self.view_interval = view_interval
         self.info = dict(info or {})
         self._paths: dict[str, str] = {}
-        if is_main_process():
-            self._clear()
-        barrier()  # nobody writes before the old dump is gone
+        _on_main_process(self._clear)  # nobody writes before the old dump is gone
         self._scores = _Archive(self.folder / 'scores.npz')
         self._maps = _Archive(self.archive) if self.archive else None
 
-    def process(self, data_batch, data_samples: Sequence) -> None:
-        """Keep a batch.
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        """Write a batch.
 
         Args:
             data_batch: ``inputs``, the views, uint8 ``(3, h, w)`` each, BGR;
                 without them no view is kept.
-            data_samples: Data samples, or dicts of them.
+            data_samples: Data samples, or their fields as dicts.
         """
         views = (data_batch or {}).get('inputs')
         for i, sample in enumerate(data_samples):
@@ -107,19 +113,7 @@ class DumpMaps(WSOLMetric):
                 f'called {key!r}: give the folder that holds both as `root`, '
                 'and image files of one folder different stems.'
             )
-        height, width = map(int, get_field(sample, 'img_shape', self)[:2])
-        entry = dict(image=image, width=width, height=height)
-        if sample.get('gt_label') is not None:
-            labels = as_array(sample['gt_label']).ravel().tolist()
-            entry.update(label=labels[0], labels=labels)
-        boxes = get_boxes(sample)
-        if boxes is not None:
-            entry['boxes'] = boxes.tolist()
-        for field in ('pred_bbox', 'pred_label', 'ori_shape', 'sample_idx'):
-            if sample.get(field) is not None:
-                entry[field] = as_array(sample[field]).tolist()
-        entry['img_path'] = path
-
+        entry = self._entry(sample, image)
         pred_map = as_array(get_field(sample, 'pred_map', self))
         if self._maps:
             self._maps.add(key, pred_map.astype(np.float32))
@@ -130,21 +124,38 @@ class DumpMaps(WSOLMetric):
         mask = get_mask(sample)
         if mask is not None:
             _write(self._file('masks', key, 'png'), mask.astype(np.uint8))
-        view = sample.get('view')
-        if (
-            view is not None
-            and self.view_interval
-            and int(sample.get('sample_idx') or 0) % self.view_interval == 0
-        ):
-            if view.dtype == np.uint8:  # others are no picture any more
-                _write(
-                    self._file('views', key, 'jpg'),
-                    np.ascontiguousarray(view.transpose(1, 2, 0)),
-                )
+        self._write_view(sample, key)
         return dict(entry=json.dumps(entry).encode())
 
+    def _entry(self, sample: dict, image: str) -> dict[str, Any]:
+        """Give the entry of an image in ``samples.json``."""
+        height, width = map(int, get_field(sample, 'img_shape', self)[:2])
+        entry: dict[str, Any] = dict(image=image, width=width, height=height)
+        if sample.get('gt_label') is not None:
+            labels = as_array(sample['gt_label']).ravel().tolist()
+            entry.update(label=labels[0], labels=labels)
+        boxes = get_boxes(sample)
+        if boxes is not None:
+            entry['boxes'] = boxes.tolist()
+        for field in ('pred_bbox', 'pred_label', 'ori_shape', 'sample_idx'):
+            if sample.get(field) is not None:
+                entry[field] = as_array(sample[field]).tolist()
+        entry['img_path'] = str(sample['img_path'])
+        return entry
+
+    def _write_view(self, sample: dict, key: str) -> None:
+        """Write the view of an image, if it is wanted and still an image."""
+        view = sample.get('view')
+        if view is None or not self.view_interval or view.dtype != np.uint8:
+            return
+        if int(sample.get('sample_idx') or 0) % self.view_interval == 0:
+            _write(
+                self._file('views', key, 'jpg'),
+                np.ascontiguousarray(view.transpose(1, 2, 0)),
+            )
+
     def evaluate(self, size: int) -> dict:
-        """Finish the files; without any figures."""
+        """Finish the files; give no figures."""
         self._scores.close()
         if self._maps:
             self._maps.close()
@@ -169,10 +180,11 @@ class DumpMaps(WSOLMetric):
         return {}
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """No figures."""
+        """Give no figures."""
         return {}
 
     def _name(self, path: str) -> str:
+        """Name an image by its path."""
         if self.root is not None:
             full = Path(path).absolute()
             if full.is_relative_to(self.root):
@@ -180,6 +192,7 @@ class DumpMaps(WSOLMetric):
         return '/'.join(PurePath(path.replace('\\', '/')).parts[-2:])
 
     def _file(self, kind: str, key: str, suffix: str) -> Path:
+        """Give the file of a part of an image; make its folder."""
         file = self.folder / kind / f'{key}.{suffix}'
         file.parent.mkdir(parents=True, exist_ok=True)
         return file
@@ -203,10 +216,27 @@ class DumpMaps(WSOLMetric):
         _write_json(marker, self.info)
 
 
+def _on_main_process(work: Callable[[], None]) -> None:
+    """Do something on the main process; let all processes fail if it fails.
+
+    Raises:
+        Exception: On every process, what ``work`` raised on the main one.
+    """
+    failure: list[Exception | None] = [None]
+    if is_main_process():
+        try:
+            work()
+        except Exception as error:
+            failure = [error]
+    broadcast_object_list(failure)  # the others wait here
+    if failure[0] is not None:
+        raise failure[0]
+
+
 class _Archive:
     """An npz that is written array by array.
 
-    Processes but the first write a part beside it, and the first one merges.
+    Every process but the first writes a part beside it; the first one merges.
     """
 
     def __init__(self, path: Path) -> None:
@@ -223,6 +253,7 @@ class _Archive:
         )
 
     def add(self, name: str, array: np.ndarray) -> None:
+        """Write an array, unless there is one of that name."""
         if name not in self.names:
             self.names.add(name)
             with self.zip.open(f'{name}.npy', 'w') as file:
@@ -231,9 +262,11 @@ class _Archive:
                 )
 
     def close(self) -> None:
+        """Finish the part of this process."""
         self.zip.close()
 
     def merge(self) -> None:
+        """Put the parts of all processes into one file (main process)."""
         with zipfile.ZipFile(self.path, 'a') as whole:
             known = set(whole.namelist())
             for rank in range(1, get_world_size()):
@@ -250,5 +283,5 @@ def _write(file: Path, image: np.ndarray) -> None:
     file.write_bytes(cv2.imencode(file.suffix, image)[1].tobytes())
 
 
-def _write_json(file: Path, content) -> None:
+def _write_json(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')

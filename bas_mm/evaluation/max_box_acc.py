@@ -3,7 +3,7 @@
 import numpy as np
 
 from bas_mm.evaluation.wsol_metric import WSOLMetric, get_boxes, get_field
-from bas_mm.localization import sweep_contours, threshold_grid
+from bas_mm.localization import check_resize, sweep_contours, threshold_grid
 from bas_mm.registry import METRICS
 
 LEVELS = (0.3, 0.5, 0.7)
@@ -17,8 +17,15 @@ class MaxBoxAcc(WSOLMetric):
     Right", CVPR 2020. Map, masks, contours and boxes as in
     :func:`~bas_mm.localization.sweep_contours`; a box is right
     from the IoU on (``>=``). The threshold is one for all images, the lowest
-    of the best. The benchmark's view is 224x224 without a crop; here it is
-    the sample's ``img_shape``.
+    of the best.
+
+    What compares with what: the benchmark resizes maps bicubically, to a view
+    of the whole image at 224x224. Its published figures, and those of papers
+    that ran its code, compare with ``resize='bicubic'`` and a test pipeline
+    that resizes to 224x224 and does not crop. With the defaults (bilinear, and
+    the view of the sample's ``img_shape``, a center crop in the configs of
+    this project) figures compare with each other only; the way of resizing
+    alone moves them by some tenths of a percent, sometimes by more than one.
 
     Keys:
 
@@ -33,10 +40,11 @@ class MaxBoxAcc(WSOLMetric):
     Args:
         step: Between thresholds, ``arange(0, 1, step)``.
         collect_device, prefix: See :class:`WSOLMetric`.
-        resize: How the map comes to the view, ``'bilinear'`` or ``'bicubic'``.
+        resize: How the map comes to the size of the view, ``'bilinear'`` or
+            ``'bicubic'`` (the benchmark's).
 
     Raises:
-        ValueError: If ``step`` is not in (0, 1].
+        ValueError: If ``step`` is not in (0, 1] or ``resize`` is unknown.
     """
 
     left_out = 'max_box_acc_num_no_box'
@@ -51,10 +59,11 @@ class MaxBoxAcc(WSOLMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.thresholds = threshold_grid(step)
+        check_resize(resize)
         self.resize = resize
 
     def measure(self, sample: dict) -> dict | None:
-        """At which thresholds the image is right, bits."""
+        """Find at which thresholds the image is right, as bits."""
         gt_bboxes = get_boxes(sample)
         if gt_bboxes is None:
             return None
@@ -70,11 +79,11 @@ class MaxBoxAcc(WSOLMetric):
 
     @property
     def curve(self) -> dict[str, np.ndarray]:
-        """:meth:`get_curve` of the last evaluation (main process)."""
+        """Give :meth:`get_curve` of the last evaluation (main process)."""
         return self.get_curve(self.last_table())
 
     def get_curve(self, table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Accuracy against threshold.
+        """Compute accuracy against threshold.
 
         Args:
             table: The records, see :class:`WSOLMetric`.
@@ -95,7 +104,7 @@ class MaxBoxAcc(WSOLMetric):
         )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """The figures, see the class."""
+        """Compute the figures, see the class."""
         curve = self.get_curve(table)
         metrics = {}
         for name in self.NAMES:

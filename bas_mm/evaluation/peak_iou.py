@@ -28,7 +28,7 @@ class PeakIoU(WSOLMetric):
     left_out = 'peak_num_no_mask'
 
     def measure(self, sample: dict) -> dict | None:
-        """Counts of the 256 levels, foreground and background."""
+        """Count the 256 levels, at foreground and at background."""
         mask = get_mask(sample)
         if mask is None:
             return None
@@ -43,11 +43,11 @@ class PeakIoU(WSOLMetric):
 
     @property
     def curve(self) -> np.ndarray:
-        """:meth:`get_curve` of the last evaluation (main process)."""
+        """Give :meth:`get_curve` of the last evaluation (main process)."""
         return self.get_curve(self.last_table())
 
     def get_curve(self, table: dict[str, np.ndarray]) -> np.ndarray:
-        """IoU against threshold.
+        """Compute IoU against threshold.
 
         Args:
             table: The records, see :class:`WSOLMetric`.
@@ -60,7 +60,7 @@ class PeakIoU(WSOLMetric):
         return 100 * true / np.maximum(true[0] + false, 1)
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """The figures, see the class."""
+        """Compute the figures, see the class."""
         curve = self.get_curve(table)
         peak = int(curve.argmax())
         return dict(peak_iou=float(curve[peak]), peak_t=peak)

@@ -4,7 +4,7 @@ import numpy as np
 
 from bas_mm.evaluation.records import pack_counts, unpack_counts
 from bas_mm.evaluation.wsol_metric import WSOLMetric, get_field, get_mask
-from bas_mm.localization import scale_map, threshold_grid
+from bas_mm.localization import check_resize, scale_map, threshold_grid
 from bas_mm.registry import METRICS
 
 
@@ -20,16 +20,23 @@ class PxAP(WSOLMetric):
     the sum of precision times the rise of recall from the highest bin down.
     Mask pixels of 255 are ignored. NaN if no mask has foreground.
 
+    What compares with what: the benchmark resizes maps bicubically, to a view
+    of the whole image at 224x224. Its published figures, and those of papers
+    that ran its code, compare with ``resize='bicubic'`` and a test pipeline
+    that resizes to 224x224 and does not crop; figures with the defaults compare
+    with each other only. See also :class:`MaxBoxAcc`.
+
     Keys: ``pxap``, and ``pxap_num_no_mask`` if there are images without a
     mask, which are left out.
 
     Args:
         step: Width of the bins.
         collect_device, prefix: See :class:`WSOLMetric`.
-        resize: How the map comes to the mask, ``'bilinear'`` or ``'bicubic'``.
+        resize: How the map comes to the size of the mask, ``'bilinear'`` or
+            ``'bicubic'`` (the benchmark's).
 
     Raises:
-        ValueError: If ``step`` is not in (0, 1].
+        ValueError: If ``step`` is not in (0, 1] or ``resize`` is unknown.
     """
 
     left_out = 'pxap_num_no_mask'
@@ -42,11 +49,12 @@ class PxAP(WSOLMetric):
         resize: str = 'bilinear',
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        check_resize(resize)
         self.resize = resize
         self.edges = np.append(threshold_grid(step), [1.0, 2.0, 3.0])
 
     def measure(self, sample: dict) -> dict | None:
-        """Histograms of the map, foreground and background."""
+        """Count the map's values, at foreground and at background."""
         mask = get_mask(sample)
         if mask is None:
             return None
@@ -60,7 +68,7 @@ class PxAP(WSOLMetric):
         )
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """The figure, see the class."""
+        """Compute the figure, see the class."""
         true, false = unpack_counts(table['counts'], (2, len(self.edges) - 1))[
             :, ::-1
         ].cumsum(1)

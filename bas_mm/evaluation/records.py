@@ -1,7 +1,7 @@
-"""Small things that records of metrics are made of."""
+"""Records of metrics: stacked, ranked, averaged and packed."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -9,10 +9,22 @@ from bas_mm.localization.maps import ArrayLike, as_array
 
 
 def stack_records(records: list[dict], name: str) -> dict[str, np.ndarray]:
-    """Stack equal records; ``{}`` if there are none.
+    """Stack records of equal fields into one array a field.
+
+    Args:
+        records: One an image; a field is a number, an array or bytes.
+        name: Name of the metric, for the error.
+
+    Returns:
+        From the field to its values, the first axis the image; ``{}`` if
+        there are no records.
 
     Raises:
         ValueError: If the records do not hold the same fields.
+
+    Example:
+        >>> stack_records([dict(iou=0.5), dict(iou=1.0)], 'Metric')
+        {'iou': array([0.5, 1. ])}
     """
     if not records:
         return {}
@@ -32,7 +44,7 @@ def stack_records(records: list[dict], name: str) -> dict[str, np.ndarray]:
 
 
 def topk_labels(scores: ArrayLike, k: int) -> np.ndarray:
-    """Classes of the ``k`` highest scores, the highest first.
+    """Find the classes of the ``k`` highest scores, the highest first.
 
     Of equal scores the lower class comes first. A NaN score is never among
     them. With fewer than ``k`` classes, all of them.
@@ -43,6 +55,10 @@ def topk_labels(scores: ArrayLike, k: int) -> np.ndarray:
 
     Returns:
         Shape ``(min(k, number of scores that are not NaN),)``, int.
+
+    Example:
+        >>> topk_labels([0.1, 0.6, 0.3], 2).tolist()
+        [1, 2]
     """
     scores = as_array(scores).astype(np.float64).ravel()
     order = np.argsort(-scores, kind='stable')  # NaN sorts last
@@ -50,7 +66,7 @@ def topk_labels(scores: ArrayLike, k: int) -> np.ndarray:
 
 
 def class_mean(values: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over the classes that occur of the mean within each class.
+    """Average within each class, then over the classes that occur.
 
     Args:
         values: Shape ``(n,)``.
@@ -58,6 +74,10 @@ def class_mean(values: np.ndarray, labels: np.ndarray) -> float:
 
     Returns:
         The mean; NaN for ``n = 0``.
+
+    Example:
+        >>> class_mean(np.array([1, 0, 1]), np.array([4, 4, 7]))
+        0.75
     """
     if len(values) == 0:
         return float('nan')
@@ -66,13 +86,35 @@ def class_mean(values: np.ndarray, labels: np.ndarray) -> float:
 
 
 def pack_counts(counts: np.ndarray) -> bytes:
-    """Compress counts, such as a histogram, without loss."""
+    """Compress counts, such as a histogram, without loss.
+
+    Args:
+        counts: Any shape, whole numbers from 0 to 2**32 - 1.
+
+    Example:
+        >>> packed = pack_counts(np.zeros((2, 256)))
+        >>> len(packed) < 30, unpack_counts([packed], (2, 256)).sum().item()
+        (True, 0)
+    """
     planes = counts.astype('<u4').ravel().view(np.uint8).reshape(-1, 4)
-    return zlib.compress(np.ascontiguousarray(planes.T), 6)
+    return zlib.compress(planes.T.tobytes(), 6)
 
 
-def unpack_counts(packed: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray:
-    """Sum of counts of :func:`pack_counts`, int64 of the given shape."""
+def unpack_counts(packed: Iterable[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    """Add up counts of :func:`pack_counts`.
+
+    Args:
+        packed: Any number of them, all of one shape.
+        shape: That shape.
+
+    Returns:
+        The sum, int64 of that shape.
+
+    Example:
+        >>> packed = pack_counts(np.array([1, 2]))
+        >>> unpack_counts([packed, packed], (2,)).tolist()
+        [2, 4]
+    """
     total = np.zeros(shape, np.int64)
     for item in packed:
         planes = np.frombuffer(zlib.decompress(item), np.uint8).reshape(4, -1)

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -20,22 +22,34 @@ class ImageTable:
 
     Args:
         name: What the values are and where they come from, for errors.
+
+    Example:
+        >>> table = ImageTable('sizes')
+        >>> table.add('001.Bird/x.jpg', 7)
+        >>> table['data/001.Bird/x.png'], table.get('y.jpg', 0), len(table)
+        (7, 0, 1)
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         # File name without extension -> [(parts of the path, value), ...]
-        self._entries: dict[str, list] = {}
+        self._entries: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._entries.values()))
 
-    def add(self, img_path: str, value) -> None:
-        """Add the value of an image."""
+    def add(self, img_path: str, value: Any) -> None:
+        """Add the value of an image.
+
+        Args:
+            img_path: As much of its path as is known.
+            value: Anything.
+        """
         parts = image_parts(img_path)
         self._entries.setdefault(parts[-1], []).append((parts, value))
 
-    def _find(self, img_path: str) -> list:
+    def _find(self, img_path: str) -> list[Any]:
+        """Find the values of the entries that fit an image best."""
         parts = image_parts(img_path)
         entries = self._entries.get(parts[-1], ())
         same = [value for entry, value in entries if entry == parts]
@@ -49,8 +63,8 @@ class ImageTable:
         longest = max((n for n, _ in found), default=0)
         return [value for n, value in found if n == longest]
 
-    def __getitem__(self, img_path: str):
-        """The value of an image.
+    def __getitem__(self, img_path: str) -> Any:
+        """Look up the value of an image.
 
         Raises:
             KeyError: If there is no entry, or several that fit as well.
@@ -64,8 +78,12 @@ class ImageTable:
             )
         return found[0]
 
-    def get(self, img_path: str, default=None):
-        """As indexing, with a default for an image without an entry."""
+    def get(self, img_path: str, default: Any = None) -> Any:
+        """Look up the value of an image, or a default where it has none.
+
+        Raises:
+            KeyError: If several entries fit as well.
+        """
         return self[img_path] if self._find(img_path) else default
 
 
@@ -116,7 +134,8 @@ class ScoreFile(ImageTable):
 def image_parts(name: str) -> tuple[str, ...]:
     r"""Split the name of an image, without its extension, into its parts.
 
-    Of the file of a map, ``<image>.npy`` or ``<image>.jpg.npy``, too.
+    The name of a map's file, ``<image>.npy`` or ``<image>.jpg.npy``, gives
+    those of its image.
 
     Example:
         >>> image_parts('birds\\\\a.jpg.npy'), image_parts('birds/a.b')
@@ -129,17 +148,17 @@ def image_parts(name: str) -> tuple[str, ...]:
     return path.parts
 
 
-def _read_npz(path: Path):
+def _read_npz(path: Path) -> Iterator[tuple[str, Any]]:
     with np.load(path, allow_pickle=False) as file:
         for name in file.files:
             yield name, file[name]
 
 
-def _read_json(path: Path):
+def _read_json(path: Path) -> Iterator[tuple[str, Any]]:
     yield from json.loads(path.read_text(encoding='utf-8')).items()
 
 
-def _read_csv(path: Path):
+def _read_csv(path: Path) -> Iterator[tuple[str, Any]]:
     with path.open(newline='', encoding='utf-8-sig') as file:
         for i, row in enumerate(csv.reader(file)):
             if len(row) < 2:

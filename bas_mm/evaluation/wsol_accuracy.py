@@ -1,5 +1,6 @@
 """Top-1, Top-5 and GT-known localization accuracy."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,9 +25,8 @@ class WSOLAccuracy(BoxMetric):
     An image is localized (GT-known) if its box overlaps one of its
     ground-truth boxes by more than ``iou_thr``; Top-1 and Top-5 Loc ask for
     the right class among the one or five best as well. Extents count the
-    far edge, see :func:`~bas_mm.localization.box_iou`; the box
-    comes from the map as in
-    :func:`~bas_mm.localization.map_to_bbox`.
+    far edge, see :func:`~bas_mm.localization.box_iou`; the box comes from
+    the map as in :func:`~bas_mm.localization.map_to_bbox`.
 
     Keys, each also with ``_cls_mean``, the mean of the accuracies of the
     classes that occur (the paper's figure), except the last three:
@@ -34,8 +34,8 @@ class WSOLAccuracy(BoxMetric):
     - ``top1_cls``, ``top5_cls`` over all images,
     - ``top1_loc``, ``top5_loc``, ``gt_known`` over the images with boxes,
       and again with ``_iou30``, ``_iou70`` for the other ``iou_thrs``,
-    - ``gt_known_whole``, ``gt_known_center``: GT-known of two boxes that
-      look at nothing, the whole view and a centred one,
+    - ``gt_known_whole``, ``gt_known_center``: GT-known of two
+      image-independent baselines, the whole view and a centered box,
     - ``threshold``, with ``threshold='best'`` only, not in percent,
     - ``num_images``, and ``num_images_no_box`` if there are any: images
       without ground-truth boxes, left out of all but ``top*_cls``.
@@ -48,15 +48,17 @@ class WSOLAccuracy(BoxMetric):
     Args:
         threshold: As in :class:`BoxMetric`, or ``'best'``, which takes the
             one of 0, 0.01, ..., 1 with the highest ``gt_known``, of equal
-            ones the lowest (it looks at the ground truth: for analysis).
+            ones the lowest (chosen with the ground truth: for analysis).
         iou_thr, compare, map_compare, scores: See :class:`BoxMetric`.
         iou_thrs: Levels that are reported beside ``iou_thr``.
-        center_side: Side of the centred box, as a share of the view's.
+        center_side: Side of the centered box, as a share of the view's.
         collect_device, prefix: See :class:`WSOLMetric`.
 
     Raises:
         ValueError: For an option outside its range.
     """
+
+    named_thresholds = ('otsu', 'best')
 
     def __init__(
         self,
@@ -90,8 +92,8 @@ class WSOLAccuracy(BoxMetric):
         self.thresholds = np.arange(101) / 100 if self.best else np.zeros(1)
 
     def measure(self, sample: dict) -> dict:
-        """What is right of the image, as bits."""
-        record = {}
+        """Find what is right of the image, as bits."""
+        record: dict = {}
         labels = get_label(sample)
         if labels is not None:
             record['label'] = labels[0]
@@ -112,8 +114,8 @@ class WSOLAccuracy(BoxMetric):
                 )
             else:
                 boxes = self.get_box(sample, shape)[None]
-            blind = [whole_box(shape), center_box(shape, self.center_side)]
-            iou = box_iou(np.concatenate([boxes, blind]), gt_bboxes).max(1)
+            baselines = [whole_box(shape), center_box(shape, self.center_side)]
+            iou = box_iou(np.concatenate([boxes, baselines]), gt_bboxes).max(1)
         # (levels, thresholds + 2) bits
         record['hits'] = np.packbits(
             self.compare(iou[None], self.levels[:, None]) & record['has_box'], axis=1
@@ -121,52 +123,70 @@ class WSOLAccuracy(BoxMetric):
         return record
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
-        """The figures, see the class."""
-        metrics = {}
-
-        def add(name: str, right: np.ndarray, labels: np.ndarray | None) -> None:
-            metrics[name] = 100 * float(right.mean())
-            if labels is not None:
-                metrics[f'{name}_cls_mean'] = 100 * class_mean(right, labels)
-
-        labels, has_box = table.get('label'), table['has_box']
-        cls = table.get('cls')
+        """Compute the figures, see the class."""
+        labels, has_box, cls = table.get('label'), table['has_box'], table.get('cls')
+        metrics: dict[str, float] = {}
         if cls is None:
             print_log(
                 f"WSOLAccuracy: the samples carry no "
                 f"{'gt_label' if labels is None else 'pred_score'}; only the "
                 'gt_known figures are given.',
                 'current',
-                30,
+                logging.WARNING,
             )
         else:
-            add('top1_cls', cls[:, 0], labels)
-            add('top5_cls', cls[:, 1], labels)
+            metrics |= _shares('top1_cls', cls[:, 0], labels)
+            metrics |= _shares('top5_cls', cls[:, 1], labels)
         if has_box.any():
-            labels = labels if labels is None else labels[has_box]
-            num = len(self.thresholds)
-            hits = np.unpackbits(table['hits'][has_box], axis=2, count=num + 2).astype(
-                bool
+            metrics |= self._box_figures(
+                table['hits'][has_box],
+                None if labels is None else labels[has_box],
+                None if cls is None else cls[has_box],
             )
-            index = int(hits[:, 0, :num].sum(0).argmax())
-            for level, right in zip(self.levels, hits[:, :, index].T):
-                suffix = '' if level == self.levels[0] else f'_iou{100 * level:g}'
-                if cls is not None:
-                    add(f'top1_loc{suffix}', right & cls[has_box, 0], labels)
-                    add(f'top5_loc{suffix}', right & cls[has_box, 1], labels)
-                add(f'gt_known{suffix}', right, labels)
-            add('gt_known_whole', hits[:, 0, num], labels)
-            add('gt_known_center', hits[:, 0, num + 1], labels)
-            if self.best:
-                metrics['threshold'] = float(self.thresholds[index])
         else:
             print_log(
                 'WSOLAccuracy: no image has ground-truth boxes (gt_bboxes); '
                 'only the classification figures are given.',
                 'current',
-                30,
+                logging.WARNING,
             )
         metrics['num_images'] = len(has_box)
         if not has_box.all():
             metrics[self.left_out] = int((~has_box).sum())
         return metrics
+
+    def _box_figures(
+        self, bits: np.ndarray, labels: np.ndarray | None, cls: np.ndarray | None
+    ) -> dict[str, float]:
+        """Compute the figures of the images with boxes.
+
+        Args:
+            bits: The ``hits`` of the records.
+            labels: Shape ``(n,)``.
+            cls: Shape ``(n, 2)``, see :meth:`BoxMetric.get_right`.
+        """
+        metrics: dict[str, float] = {}
+        num = len(self.thresholds)
+        hits = np.unpackbits(bits, axis=2, count=num + 2).astype(bool)
+        index = int(hits[:, 0, :num].sum(0).argmax())
+        for level, right in zip(self.levels, hits[:, :, index].T):
+            suffix = '' if level == self.levels[0] else f'_iou{100 * level:g}'
+            if cls is not None:
+                metrics |= _shares(f'top1_loc{suffix}', right & cls[:, 0], labels)
+                metrics |= _shares(f'top5_loc{suffix}', right & cls[:, 1], labels)
+            metrics |= _shares(f'gt_known{suffix}', right, labels)
+        metrics |= _shares('gt_known_whole', hits[:, 0, num], labels)
+        metrics |= _shares('gt_known_center', hits[:, 0, num + 1], labels)
+        if self.best:
+            metrics['threshold'] = float(self.thresholds[index])
+        return metrics
+
+
+def _shares(
+    name: str, right: np.ndarray, labels: np.ndarray | None
+) -> dict[str, float]:
+    """Give the share of right images, over all and as the mean over classes."""
+    shares = {name: 100 * float(right.mean())}
+    if labels is not None:
+        shares[f'{name}_cls_mean'] = 100 * class_mean(right, labels)
+    return shares

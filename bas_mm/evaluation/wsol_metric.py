@@ -1,7 +1,9 @@
 """The base of the metrics: samples in, one small record an image, figures."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -30,16 +32,16 @@ class WSOLMetric(BaseMetric):
     class gathers whole parts and keeps one record for each pair
     (``sample_idx``, ``img_path``), in the order of that pair, so that padding,
     any sampler and the number of processes leave every figure as it is.
-    Samples that carry neither are told apart by their position alone and
-    cut to ``size``, as mmengine does.
+    Samples that carry neither are known by their position alone and are cut
+    to ``size``, as mmengine does.
 
     An image that lacks what a metric needs (no boxes or no mask) is left out
     of that metric and counted under ``left_out`` where there are any.
     Several metrics of one class in an evaluator need a different ``prefix``.
 
     Args:
-        collect_device: ``'cpu'`` or ``'gpu'``, see mmengine.
-        prefix: Prefix of the keys. Default ``'wsol'``.
+        collect_device: ``'cpu'`` or ``'gpu'``, where mmengine gathers records.
+        prefix: Prefix of the keys, ``'wsol'`` by default.
     """
 
     default_prefix = 'wsol'
@@ -47,6 +49,7 @@ class WSOLMetric(BaseMetric):
     left_out = 'num_images_no_box'
 
     table: dict[str, np.ndarray] | None = None
+    results: list[Any]
 
     @abstractmethod
     def measure(self, sample: dict) -> dict | None:
@@ -71,7 +74,7 @@ class WSOLMetric(BaseMetric):
         """
 
     def last_table(self) -> dict[str, np.ndarray]:
-        """The table of the last evaluation.
+        """Give the table of the last evaluation.
 
         Raises:
             RuntimeError: If there is none, or no image was in it.
@@ -84,12 +87,12 @@ class WSOLMetric(BaseMetric):
             )
         return self.table
 
-    def process(self, data_batch, data_samples: Sequence) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Measure a batch.
 
         Args:
             data_batch: Not used.
-            data_samples: Data samples, or dicts of them.
+            data_samples: Data samples, or their fields as dicts.
         """
         for sample in data_samples:
             if hasattr(sample, 'to_dict'):
@@ -118,8 +121,13 @@ class WSOLMetric(BaseMetric):
             self.results = []
 
     def compute_metrics(self, results: list) -> dict:
-        """Merge the parts of all processes and compute the figures."""
-        named, nameless = {}, {}
+        """Merge the parts of all processes and compute the figures.
+
+        Args:
+            results: Of each process, its pairs of key and record.
+        """
+        named: dict[tuple[int, str], dict | None] = {}
+        nameless: dict[tuple[int, int], dict | None] = {}
         for rank, part in enumerate(results):
             for i, (key, record) in enumerate(part):
                 if key is None:
@@ -137,25 +145,34 @@ class WSOLMetric(BaseMetric):
                 f'{len(records)} different ones (by sample_idx and img_path) '
                 'were evaluated.',
                 'current',
-                30,
+                logging.WARNING,
             )
         self.table = stack_records([r for r in records if r is not None], name)
         if self.table:
             metrics = self.compute(self.table)
         else:
             metrics = {}
-            print_log(f'{name}: no image to evaluate.', 'current', 30)
+            print_log(f'{name}: no image to evaluate.', 'current', logging.WARNING)
         missing = sum(r is None for r in records)
         if missing:
             metrics[self.left_out] = missing
         return metrics
 
 
-def get_field(sample: dict, key: str, metric: WSOLMetric):
+def get_field(sample: dict, key: str, metric: object) -> Any:
     """Get a field that a metric cannot do without.
+
+    Args:
+        sample: The data sample's fields and metainfo.
+        key: Name of the field.
+        metric: Named in the error.
 
     Raises:
         ValueError: If the sample lacks it.
+
+    Example:
+        >>> get_field(dict(img_shape=(224, 224)), 'img_shape', metric=None)
+        (224, 224)
     """
     if sample.get(key) is None:
         raise ValueError(
@@ -168,10 +185,18 @@ def get_field(sample: dict, key: str, metric: WSOLMetric):
 
 
 def get_boxes(sample: dict) -> np.ndarray | None:
-    """Ground-truth boxes, ``(n, 4)`` float64; None where there are none.
+    """Get the ground-truth boxes of a sample.
+
+    Returns:
+        Shape ``(n, 4)``, float64, ``xyxy`` in pixels of the view; None where
+        there are none.
 
     Raises:
         ValueError: If they are not ``(n, 4)`` or not finite.
+
+    Example:
+        >>> get_boxes(dict(gt_bboxes=[[0, 0, 4, 2]])).tolist()
+        [[0.0, 0.0, 4.0, 2.0]]
     """
     if sample.get('gt_bboxes') is None:
         return None
@@ -187,7 +212,15 @@ def get_boxes(sample: dict) -> np.ndarray | None:
 
 
 def get_label(sample: dict) -> np.ndarray | None:
-    """Ground-truth labels, ``(n,)`` int, one as a rule; None without any."""
+    """Get the ground-truth labels of a sample.
+
+    Returns:
+        Shape ``(n,)``, int, one label as a rule; None where there are none.
+
+    Example:
+        >>> get_label(dict(gt_label=3)).tolist()
+        [3]
+    """
     if sample.get('gt_label') is None:
         return None
     labels = as_array(sample['gt_label']).ravel().astype(int)
@@ -195,10 +228,18 @@ def get_label(sample: dict) -> np.ndarray | None:
 
 
 def get_mask(sample: dict) -> np.ndarray | None:
-    """Ground-truth mask, ``(h, w)``; None where there is none.
+    """Get the ground-truth mask of a sample.
+
+    Returns:
+        Shape ``(h, w)``, of 0 (background), 1 (foreground) and 255 (ignored);
+        None where there is none.
 
     Raises:
-        ValueError: If it is not ``(h, w)`` of 0, 1 and 255.
+        ValueError: If it is not ``(h, w)`` of these.
+
+    Example:
+        >>> get_mask(dict(gt_seg_map=[[[0, 1, 255]]])).tolist()
+        [[0, 1, 255]]
     """
     if sample.get('gt_seg_map') is None:
         return None
@@ -222,11 +263,12 @@ class BoxMetric(WSOLMetric):
     Args:
         threshold: None takes ``pred_bbox`` where a sample carries one, else
             the box of ``pred_map`` at 0.15; a number takes the box of
-            ``pred_map`` at that threshold, see
+            ``pred_map`` at that threshold, ``'otsu'`` the box at the
+            threshold of each map that Otsu's method gives, see
             :func:`~bas_mm.localization.map_to_bbox`.
-        iou_thr: IoU from which a box is right.
+        iou_thr: The IoU that makes a box right.
         compare: ``'>'``: the IoU must be above ``iou_thr``; or ``'>='``.
-        map_compare: Same, for the map and its threshold.
+        map_compare: The same for the map and its threshold.
         scores: A file with another model's scores, which replace
             ``pred_score``, see :class:`~bas_mm.evaluation.scores.ScoreFile`.
         collect_device, prefix: See :class:`WSOLMetric`.
@@ -234,6 +276,9 @@ class BoxMetric(WSOLMetric):
     Raises:
         ValueError: For an option outside its range.
     """
+
+    #: Thresholds that have a name.
+    named_thresholds: tuple[str, ...] = ('otsu',)
 
     def __init__(
         self,
@@ -248,12 +293,14 @@ class BoxMetric(WSOLMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if not (
             threshold is None
+            or threshold in self.named_thresholds
             or isinstance(threshold, (int, float))
             and 0 <= threshold <= 1
         ):
+            names = ' or '.join(map(repr, self.named_thresholds))
             raise ValueError(
                 f'{type(self).__name__}: threshold={threshold!r} must be None '
-                'or a number from 0 to 1.'
+                f'(the box of the sample), a number from 0 to 1, or {names}.'
             )
         check_level(iou_thr, 'iou_thr')
         self.threshold = threshold
@@ -264,7 +311,19 @@ class BoxMetric(WSOLMetric):
         self.scores = ScoreFile(scores) if scores is not None else None
 
     def get_box(self, sample: dict, img_shape: Sequence[int]) -> np.ndarray:
-        """The predicted box, ``(4,)``."""
+        """Give the predicted box of a sample.
+
+        Args:
+            sample: The data sample's fields and metainfo.
+            img_shape: ``(h, w)`` of the view, in pixels.
+
+        Returns:
+            Shape ``(4,)``, ``xyxy`` in pixels of the view.
+
+        Raises:
+            ValueError: If the sample has no box and no map, or more than one
+                box.
+        """
         if self.threshold is None and sample.get('pred_bbox') is not None:
             box = as_array(sample['pred_bbox'])
             if box.size != 4:
@@ -280,7 +339,7 @@ class BoxMetric(WSOLMetric):
         )
 
     def get_right(self, sample: dict) -> np.ndarray | None:
-        """Whether the best, and one of the five best classes is right.
+        """Check whether the best, and one of the five best classes is right.
 
         Returns:
             Shape ``(2,)``, bool; None without any scores, or without a label.
@@ -301,8 +360,15 @@ class BoxMetric(WSOLMetric):
 def check_level(level: float, name: str) -> None:
     """Check an IoU level.
 
+    Args:
+        level: The level.
+        name: Name of the option, for the error.
+
     Raises:
         ValueError: If it is not from 0 to 1.
+
+    Example:
+        >>> check_level(0.5, 'iou_thr')
     """
     if not 0 <= level <= 1:
         raise ValueError(f'{name}={level!r} must be from 0 to 1.')

@@ -43,6 +43,7 @@ from bas_mm.localization.component_tree import (
 from bas_mm.localization.maps import (
     as_array,
     as_size,
+    check_resize,
     check_threshold,
     cut_of,
     get_compare,
@@ -65,6 +66,7 @@ __all__ = [
     'box_iou',
     'box_overlap',
     'center_box',
+    'check_resize',
     'check_threshold',
     'contours',
     'cut_of',

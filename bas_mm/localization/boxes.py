@@ -76,7 +76,12 @@ def mask_to_bboxes(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _components(
     mask: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes, pixel counts and numbers of the components, and the numbered image."""
+    """Find the components of a mask, largest first.
+
+    Returns:
+        Boxes, pixel counts and numbers, ``(n, ...)``, and the mask with every
+        pixel replaced by the number of its component, 0 for background.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=8
     )
@@ -149,7 +154,7 @@ def _mask(
     compare: str,
     percentile: float | None,
 ) -> np.ndarray | None:
-    """Foreground of a map in the view; None where there is nothing to take."""
+    """Cut a map in the view; None where there is nothing to take."""
     above = get_compare(compare)
     array = view_map(pred_map, img_shape)
     if not array.max() > array.min():

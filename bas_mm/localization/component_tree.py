@@ -19,7 +19,7 @@ What OpenCV's contours are, in these terms (proved against
   background that does not reach the edge of the image; it runs over the
   pixels around the hole, so its rectangle is the hole's, one pixel larger on
   each side.
-- ``contourArea`` is the area of the polygon through the pixel centres. For an
+- ``contourArea`` is the area of the polygon through the pixel centers. For an
   outer contour: of the component with its holes filled, each 2x2 square of
   pixels counts 1 if it has all four and 1/2 if it has three.
 - The contour of largest area is always the outer contour of a component that
@@ -51,76 +51,116 @@ class Components(NamedTuple):
 _NOTHING = Components(np.zeros(0, np.int64), np.zeros((0, 4), np.int16))
 
 
-def _filled_area(outer: Hills, holes: Hills) -> tuple[Tree, np.ndarray]:
-    """Polygon areas of the components with the holes of every mask filled.
+def _filled_levels(holes: Hills, span: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find in which masks each hill of the background is filled.
 
-    A pixel of a hole is filled up to the level at which its part of the
-    background joins the frame; from there on it counts for the component
-    around the hole, and so do the components within the hole.
+    A hole is filled up to the level at which its part of the background joins
+    the frame. Holes that merge at that pass share what lies around them, so
+    one number stands for all of them.
 
-    A 2x2 square gives one half when its third pixel comes in and one half
-    when its fourth does, to the component of these pixels.
+    Args:
+        holes: The hills of the inverse levels, framed.
+        span: The number of levels of the map.
 
     Returns:
-        The tree of the filled components, in which a component that lies in
-        a hole has gone over into the one around it, and twice their areas,
-        ``(n,)``.
+        For each hill, the highest level of a mask in which it is filled, 0
+        for none, and the number of its hole.
     """
-    tree, span = outer.tree, outer.span
-    # Holes that merge at the pass where they join the frame share what lies
-    # around them, so one number stands for all of them.
-    fill = [span - 1] * len(holes.tree.peak)
-    fill[holes.tree.frame] = 0
-    group = list(range(len(fill)))
-    for height, winner, loser in reversed(holes.tree.merges):
-        if winner == holes.tree.frame:
+    tree = holes.tree
+    fill = [span - 1] * len(tree.peak)
+    if tree.frame is not None:
+        fill[tree.frame] = 0
+    hole = list(range(len(fill)))
+    for height, winner, loser in reversed(tree.merges):
+        if winner == tree.frame:
             fill[loser] = span - 1 - height
         else:
-            fill[loser], group[loser] = fill[winner], group[winner]
-    fill = np.array(fill)[holes.hill_summit]
-    group = np.array(group)[holes.hill_summit]
-    num = len(tree.peak)
-    code = outer.levels.astype(np.uint16 if span * num <= 2**16 else np.int64)
-    code *= num
-    code += outer.summit.astype(code.dtype)
+            fill[loser], hole[loser] = fill[winner], hole[winner]
+    return np.array(fill)[holes.hill_summit], np.array(hole)[holes.hill_summit]
 
-    below = (fill > span - 1 - holes.top).nonzero()[0]
+
+def _filled_pixels(
+    outer: Hills, holes: Hills
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the pixels that are filled above their own level.
+
+    Returns:
+        Index, highest level at which it is filled, and number of the hole of
+        each such pixel, ``(n,)`` each, in raster order.
+    """
+    fill, hole = _filled_levels(holes, outer.span)
+    below = (fill > outer.span - 1 - holes.top).nonzero()[0]
     length = holes.length[below]
     hill = np.repeat(below, length)
     pixel = np.arange(len(hill))
     pixel += np.repeat(holes.start[below] - (length.cumsum() - length), length)
     filled = (outer.levels[pixel] < fill[hill]).nonzero()[0]
-    if len(filled):
-        hill, pixel = hill[filled], pixel[filled]
-        fill, group = fill[hill], group[hill]
-        last = run_ends(pixel - np.arange(len(pixel)))
-        first = np.append(0, last[:-1] + 1)
-        # What is left of the first pixel of a hole is around it.
-        around = np.zeros(len(holes.tree.peak), np.int64)
-        around[group[first][::-1]] = outer.summit[pixel[first[::-1]] - 1]
-        code[pixel] = fill * num + around[group]
-        # What is right of a filled run is around the hole or lies in it. Other
-        # summits come up only where it is filled.
-        inside, at = outer.summit[pixel], outer.levels[pixel]
-        drowned = (at == tree.peak[inside]).nonzero()[0]
-        one = around[group[np.append(last, drowned)]]
-        two = np.append(outer.summit[pixel[last] + 1], inside[drowned])
-        height = np.append(fill[last], at[drowned])
-        apart = np.sort(((height * num + one) * num + two)[one != two])
-        if len(apart):
-            height, pair = np.divmod(apart[run_ends(apart)], num * num)
-            passes = np.stack([height, *np.divmod(pair, num)])
-            passes = np.concatenate([merge_rows(tree.merges), passes], 1)
-            tree = Tree(tree.peak, passes[:, np.argsort(-passes[0], kind='stable')])
+    hill, pixel = hill[filled], pixel[filled]
+    return pixel, fill[hill], hole[hill]
+
+
+def _flood(outer: Hills, holes: Hills, code: np.ndarray) -> Tree:
+    """Give the pixels of the holes to the components around them.
+
+    Args:
+        outer: The hills of the levels.
+        holes: The hills of the inverse levels.
+        code: ``level * summits + summit`` of every pixel; changed in place.
+
+    Returns:
+        The tree in which a component that lies in a hole goes over into the
+        one around it where the hole is filled.
+    """
+    tree, num = outer.tree, len(outer.tree.peak)
+    pixel, fill, hole = _filled_pixels(outer, holes)
+    if not len(pixel):
+        return tree
+    last = run_ends(pixel - np.arange(len(pixel)))
+    first = np.append(0, last[:-1] + 1)
+    # What is left of the first pixel of a hole is around it.
+    around = np.zeros(len(holes.tree.peak), np.int64)
+    around[hole[first][::-1]] = outer.summit[pixel[first[::-1]] - 1]
+    code[pixel] = fill * num + around[hole]
+    # What is right of a filled run is around the hole or lies in it. Other
+    # summits come up only where it is filled.
+    inside, at = outer.summit[pixel], outer.levels[pixel]
+    drowned = (at == tree.peak[inside]).nonzero()[0]
+    one = around[hole[np.append(last, drowned)]]
+    two = np.append(outer.summit[pixel[last] + 1], inside[drowned])
+    height = np.append(fill[last], at[drowned])
+    apart = np.sort(((height * num + one) * num + two)[one != two])
+    if not len(apart):
+        return tree
+    height, pair = np.divmod(apart[run_ends(apart)], num * num)
+    passes = np.stack([height, *np.divmod(pair, num)])
+    passes = np.concatenate([merge_rows(tree.merges), passes], 1)
+    return Tree(tree.peak, passes[:, np.argsort(-passes[0], kind='stable')])
+
+
+def _filled_area(outer: Hills, holes: Hills) -> tuple[Tree, np.ndarray]:
+    """Find the polygon areas of the components, their holes filled.
+
+    A 2x2 square gives one half when its third pixel comes in and one half
+    when its fourth does, to the component of these pixels. A filled pixel
+    comes in at the level up to which it is filled.
+
+    Returns:
+        The tree of the filled components and twice their areas, ``(n,)``.
+    """
+    span, num = outer.span, len(outer.tree.peak)
+    code = outer.levels.astype(np.uint16 if span * num <= 2**16 else np.int64)
+    code *= num
+    code += outer.summit.astype(code.dtype)
+    tree = _flood(outer, holes, code)
 
     # Codes sort by level first: the two lowest of each square.
     w = outer.shape[1]
     low, high = np.minimum(code[1:], code[:-1]), np.maximum(code[1:], code[:-1])
-    first = np.minimum(low[w:], low[:-w])
-    second = np.minimum(np.maximum(low[w:], low[:-w]), np.minimum(high[w:], high[:-w]))
-    first[w - 1 :: w] = second[w - 1 :: w] = 0  # around the edge
-    count = np.bincount(first, minlength=span * num)
-    count += np.bincount(second, minlength=span * num)
+    third = np.minimum(np.maximum(low[w:], low[:-w]), np.minimum(high[w:], high[:-w]))
+    fourth = np.minimum(low[w:], low[:-w])
+    fourth[w - 1 :: w] = third[w - 1 :: w] = 0  # around the edge
+    count = np.bincount(fourth, minlength=span * num)
+    count += np.bincount(third, minlength=span * num)
     table = np.ascontiguousarray(count.reshape(span, num).T)[..., None]
     return tree, tree.gather(table, np.add)[:, 0]
 
@@ -128,13 +168,17 @@ def _filled_area(outer: Hills, holes: Hills) -> tuple[Tree, np.ndarray]:
 def _best(
     tree: Tree, score: np.ndarray, tie: Callable[[int], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Best component of every level: the levels, from 1 up, and summits.
+    """Find the best component of every level.
 
     Args:
         tree: The components.
         score: Shape ``(n,)``, the highest is best.
-        tie: Called if need be, with the lowest level that asks for it: of
-            equal ones the highest, ``(n,)``.
+        tie: Decides between equal scores: called, where there are any, with
+            the lowest level that has some, it gives ``(n,)`` numbers of which
+            the highest is best.
+
+    Returns:
+        The levels, from 1 up, and the summits of their best components.
     """
     best = np.zeros(int(tree.peak.max()) + 1, score.dtype)
     np.maximum.at(best, tree.level, score)
@@ -149,7 +193,10 @@ def _best(
     return np.arange(1, len(best)), summit[1:]
 
 
-def _check(levels: np.ndarray, order: np.ndarray | None) -> tuple[np.ndarray, ...]:
+def _check(
+    levels: np.ndarray, order: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check levels and order, and bring both to types that are fast."""
     if (
         levels.ndim != 2
         or levels.dtype.kind not in 'ui'
@@ -171,7 +218,7 @@ def _check(levels: np.ndarray, order: np.ndarray | None) -> tuple[np.ndarray, ..
 def largest_components(
     levels: np.ndarray, order: np.ndarray | None = None
 ) -> Components:
-    """Largest 8-connected component of ``levels >= l`` for every ``l >= 1``.
+    """Find the largest 8-connected component of ``levels >= l``, ``l >= 1``.
 
     By pixel count, ties to the first in raster order.
 
@@ -184,6 +231,11 @@ def largest_components(
 
     Raises:
         ValueError: If ``levels`` are not such numbers.
+
+    Example:
+        >>> found = largest_components(np.array([[1, 2, 1, 0, 2]]))
+        >>> found.level.tolist(), found.boxes.tolist()
+        ([1, 2], [[0, 0, 3, 1], [1, 0, 2, 1]])
     """
     levels, order = _check(levels, order)
     if not levels.any():
@@ -197,7 +249,7 @@ def largest_components(
 def contours(
     levels: np.ndarray, order: np.ndarray | None = None
 ) -> tuple[Components, np.ndarray]:
-    """Rectangles of all contours of ``levels >= l`` for every ``l >= 1``.
+    """Find the rectangles of all contours of ``levels >= l``, ``l >= 1``.
 
     Args:
         levels: Shape ``(h, w)``, whole numbers from 0 to 65535.
@@ -213,6 +265,14 @@ def contours(
 
     Raises:
         ValueError: If ``levels`` are not such numbers.
+
+    Example:
+        >>> ring = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 2]])
+        >>> every, largest = contours(ring)
+        >>> every.boxes[every.level == 1].tolist()  # the outside, the hole
+        [[0, 0, 3, 3], [0, 0, 3, 3]]
+        >>> every.boxes[largest].tolist()
+        [[0, 0, 3, 3], [2, 2, 3, 3]]
     """
     levels, order = _check(levels, order)
     if not levels.any():

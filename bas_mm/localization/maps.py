@@ -125,6 +125,22 @@ def normalize_map(pred_map: ArrayLike) -> np.ndarray:
     return array / peak
 
 
+def check_resize(resize: str) -> None:
+    """Check how maps are to be resized, see :func:`resize_map`.
+
+    Raises:
+        ValueError: If it is neither ``'bilinear'`` nor ``'bicubic'``.
+
+    Example:
+        >>> check_resize('bicubic')
+    """
+    if resize not in RESIZE:
+        raise ValueError(
+            f'resize={resize!r} is not a way to resize maps: set resize to '
+            f'one of {sorted(RESIZE)}.'
+        )
+
+
 def resize_map(
     pred_map: ArrayLike, size: Sequence[int], resize: str = 'bilinear'
 ) -> np.ndarray:
@@ -147,11 +163,7 @@ def resize_map(
         >>> resize_map([[0, 4]], (1, 4)).tolist()
         [[0.0, 1.0, 3.0, 4.0]]
     """
-    if resize not in RESIZE:
-        raise ValueError(
-            f'resize={resize!r} is not a way to resize maps: set resize to '
-            f'one of {sorted(RESIZE)}.'
-        )
+    check_resize(resize)
     array = as_map(pred_map)
     size = as_size(size, 'size')
     if array.shape == size:
@@ -285,8 +297,11 @@ def check_threshold(
     Example:
         >>> check_threshold(0.2)
     """
-    number = not isinstance(threshold, str)
-    if not (0 <= threshold <= 1 if number else threshold == 'otsu'):
+    if isinstance(threshold, str):
+        number, allowed = False, threshold == 'otsu'
+    else:
+        number, allowed = True, 0 <= threshold <= 1
+    if not allowed:
         raise ValueError(
             f"`{option}` must be between 0 and 1, or 'otsu', got {threshold!r}."
         )

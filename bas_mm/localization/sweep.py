@@ -26,6 +26,7 @@ def threshold_grid(step: float) -> np.ndarray:
 
 
 def _as_thresholds(thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Check that thresholds rise, ``(t,)`` float64."""
     array = np.asarray(thresholds, np.float64)
     if array.ndim != 1 or not array.size or (array[1:] < array[:-1]).any():
         raise ValueError(
@@ -41,7 +42,7 @@ def sweep_largest(
     thresholds: Sequence[float] | np.ndarray,
     compare: str = '>',
 ) -> np.ndarray:
-    """Do what ``map_to_bbox`` does at many thresholds, in one pass.
+    """Find the boxes of ``map_to_bbox`` at many thresholds, in one pass.
 
     Args:
         pred_map: Shape ``(h, w)``, any range and resolution.
@@ -50,7 +51,12 @@ def sweep_largest(
         compare: ``'>'`` or ``'>='``.
 
     Returns:
-        Shape ``(t, 4)``, float32.
+        Shape ``(t, 4)``, float32, ``xyxy`` in pixels of the view, max
+        exclusive.
+
+    Raises:
+        ValueError: If ``thresholds`` do not rise, or another argument is not
+            allowed.
 
     Example:
         >>> sweep_largest([[0, 2, 4]], (1, 3), [0.2, 0.8]).tolist()
@@ -101,7 +107,8 @@ def sweep_contours(
         contours, both ``(t,)`` float64.
 
     Raises:
-        ValueError: If ``thresholds`` are not such numbers.
+        ValueError: If ``thresholds`` are not such numbers, or another
+            argument is not allowed.
 
     Example:
         >>> one = np.zeros((5, 5)); one[1:4, 1:4] = 1
@@ -117,26 +124,53 @@ def sweep_contours(
         )
     scaled = scale_map(pred_map, img_shape, resize) * 255
     levels = scaled.astype(np.uint8)
-    top = int(levels.max())
     truth = as_boxes(gt_bboxes)
     truth = np.trunc(truth[box_area(truth) > 0])
-    if top == 0:
+    if not levels.any():
         nothing = pair_iou(np.zeros((1, 4)), truth, 1).max(initial=0)
         return (np.full(len(rising), nothing),) * 2
-    # A pixel's level is the number of different masks that it is in.
-    cuts = (rising * top).astype(int)  # rising
+    ranks, index = _rank_levels(levels, rising)
+    found, largest = contours(ranks, scaled)
+    h, w = levels.shape
+    edge = np.array([w, h, w - 1, h - 1], found.boxes.dtype)
+    iou = _best_iou(np.minimum(found.boxes, edge), truth)
+    best = np.zeros(len(largest))
+    np.maximum.at(best, found.level - 1, iou)
+    return iou[largest][index], best[index]
+
+
+def _rank_levels(
+    levels: np.ndarray, rising: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the different masks that each pixel is in.
+
+    Args:
+        levels: Shape ``(h, w)``, uint8.
+        rising: The thresholds, ``(t,)``; several may give one mask.
+
+    Returns:
+        The number of masks, ``(h, w)`` uint8, and which mask each threshold
+        gives, ``(t,)``.
+    """
+    cuts = (rising * int(levels.max())).astype(int)
     new = np.append(True, cuts[1:] != cuts[:-1])
-    cuts, index = cuts[new], new.cumsum() - 1
-    rank = np.searchsorted(cuts, np.arange(256)).astype(np.uint8)
-    found, largest = contours(cv2.LUT(levels, rank), scaled)
-    boxes, (h, w) = found.boxes, levels.shape
-    boxes = np.minimum(boxes, np.array([w, h, w - 1, h - 1], boxes.dtype))
-    # The box of a component stays the same over many levels.
+    rank = np.searchsorted(cuts[new], np.arange(256)).astype(np.uint8)
+    return cv2.LUT(levels, rank), new.cumsum() - 1
+
+
+def _best_iou(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Give the best IoU of each of very many boxes, many of them repeated.
+
+    Args:
+        boxes: Shape ``(n, 4)``; that of a component stays the same over many
+            levels, which follow each other.
+        truth: Shape ``(m, 4)``, float64.
+
+    Returns:
+        Shape ``(n,)``.
+    """
     start = np.append(True, (boxes[1:] != boxes[:-1]).any(1)).nonzero()[0]
     iou = np.zeros(len(start))
     for gt in truth:  # one by one: there may be 100,000s of boxes
         np.maximum(iou, pair_iou(boxes[start], gt[None], 1)[:, 0], out=iou)
-    iou = np.repeat(iou, np.append(start[1:], len(boxes)) - start)
-    best = np.zeros(len(cuts))
-    np.maximum.at(best, found.level - 1, iou)
-    return iou[largest][index], best[index]
+    return np.repeat(iou, np.append(start[1:], len(boxes)) - start)

@@ -40,6 +40,11 @@ class ViewFrame(NamedTuple):
         Returns:
             Shape ``(n, 4)``, float32, ``xyxy`` in pixels of the image, clipped
             to it.
+
+        Example:
+            >>> cropped = ViewFrame((2, 2), (2, 4), np.ones(2), np.array([-1, 0]))
+            >>> cropped.boxes_to_image(np.array([[0.0, 0, 2, 2]])).tolist()
+            [[1.0, 0.0, 3.0, 2.0]]
         """
         height, width = self.image
         moved = (boxes - np.tile(self.shift, 2)) / np.tile(self.scale, 2)
@@ -56,6 +61,11 @@ class ViewFrame(NamedTuple):
 
         Returns:
             Shape ``image``, float32.
+
+        Example:
+            >>> cropped = ViewFrame((1, 2), (1, 4), np.ones(2), np.array([-1, 0]))
+            >>> cropped.map_to_image([[5, 7]]).tolist()
+            [[0.0, 5.0, 7.0, 0.0]]
         """
         array = as_map(array)
         weights = []
@@ -87,6 +97,14 @@ class ViewFrame(NamedTuple):
             of the image, the largest first; the normalized map, shape
             ``image``, 0 to 1; and the masks of the components, shape ``image``
             bool, one by one in the order of the boxes, none of them empty.
+
+        Example:
+            >>> frame = ViewFrame((1, 2), (1, 4), np.array([0.5, 1]), np.zeros(2))
+            >>> boxes, whole, masks = frame.places([[0, 1]], 0.5)
+            >>> boxes.tolist(), whole.tolist()
+            ([[2.0, 0.0, 4.0, 1.0]], [[0.0, 0.25, 0.75, 1.0]])
+            >>> [mask.astype(int).tolist() for mask in masks]
+            [[[0, 0, 1, 1]]]
         """
         boxes, masks = map_components(
             pred_map, self.view, threshold, percentile=percentile
@@ -96,6 +114,7 @@ class ViewFrame(NamedTuple):
         return boxes, whole, map(self._mask_to_image, masks, boxes)
 
     def _mask_to_image(self, mask: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """Put a mask of the view, whose box is that of the image, into it."""
         moved = self.map_to_image(mask.astype(np.float32)) >= 0.5
         if not moved.any():  # smaller than a pixel of the image
             x0, y0 = np.floor(box[:2]).astype(int)

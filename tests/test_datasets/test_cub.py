@@ -15,7 +15,7 @@ def write(root, name, text):
 
 @pytest.fixture
 def root(tmp_path):
-    """Three pictures of two species, the first and last with a mask."""
+    """Three images of two species, the first and last with a mask."""
     root = str(tmp_path / 'cub')
     names = ['001.Red_bird/a', '001.Red_bird/b', '002.Blue_bird/c']
     for name in names:
@@ -110,7 +110,7 @@ def test_given_classes_win(root):
         (
             'image_class_labels.txt',
             '1 1\n2 1\n2 2\n3 2\n',
-            'line 3: the id 2 stands there twice',
+            'line 3: the id 2 occurs twice',
         ),
         ('train_test_split.txt', '1 1\n2 0\n3 2\n', 'id 3: expected 1'),
         ('classes.txt', '1 a\n3 b\n', 'ids must be 1 to 2'),

@@ -5,74 +5,24 @@ import os.path as osp
 import cv2
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from PIL import Image
 
 from bas_mm.datasets import CustomLocalization
-
-VOC = (
-    '<annotation><size><width>{}</width><height>{}</height></size>'
-    '<object><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>'
-    '<ymax>{}</ymax></bndbox></object></annotation>'
-)
-
-
-def picture(*parts, size=(50, 40)):
-    path = osp.join(*parts)
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    cv2.imwrite(path, np.full(size[::-1], 99, np.uint8))
-
-
-def write(*parts, text=''):
-    path = osp.join(*parts)
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    with open(path, 'w') as file:
-        file.write(text)
-
-
-def coco(root, boxes, name='b.json', size=(50, 40)):
-    """``boxes`` is a list of (file name, x, y, w, h)."""
-    names = sorted({b[0] for b in boxes})
-    write(
-        root,
-        name,
-        text=json.dumps(
-            dict(
-                images=[
-                    dict(id=i, file_name=n, width=size[0], height=size[1])
-                    for i, n in enumerate(names)
-                ],
-                annotations=[
-                    dict(image_id=names.index(b[0]), bbox=b[1:]) for b in boxes
-                ],
-            )
-        ),
-    )
+from tests.helpers.data import voc, write_coco, write_image, write_text
 
 
 def infos(dataset):
-    """From the picture's path in the root to its info."""
+    """From the image's path in the root to its info."""
     root = dataset.data_root
     found = (dataset.get_data_info(i) for i in range(len(dataset)))
     return {osp.relpath(i['img_path'], root): i for i in found}
 
 
 @pytest.fixture
-def warnings(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        MMLogger.get_current_instance(),
-        'warning',
-        lambda text, *args: seen.append(text),
-    )
-    return seen
-
-
-@pytest.fixture
 def flat(tmp_path):
     root = str(tmp_path / 'flat')
     for name in ('cat/a.jpg', 'cat/b.png', 'dog/a.jpg', 'dog/sub/c.jpg'):
-        picture(root, name)
+        write_image(root, name)
     return root
 
 
@@ -86,7 +36,7 @@ def split(tmp_path):
         'test/cat/d.jpg',
         'test/fox/e.jpg',
     ):
-        picture(root, name)
+        write_image(root, name)
     return root
 
 
@@ -107,7 +57,7 @@ def test_no_boxes_is_fine(flat, warnings):
 def test_hold_out(tmp_path):
     root = str(tmp_path / 'many')
     for i in range(300):
-        write(root, ('cat', 'dog')[i % 2], f'{i}.jpg')
+        write_text(root, ('cat', 'dog')[i % 2], f'{i}.jpg')
     train, test = (infos(CustomLocalization(root, split=s)) for s in ('train', 'test'))
     assert not train.keys() & test.keys()
     assert len(train) + len(test) == 300
@@ -115,10 +65,10 @@ def test_hold_out(tmp_path):
     assert infos(CustomLocalization(root, split='val')).keys() == test.keys()
     half = infos(CustomLocalization(root, split='test', test_ratio=0.5))
     assert test.keys() < half.keys() and 120 <= len(half) <= 180
-    # a picture stays where it is when others come and go
+    # an image stays where it is when others come and go
     for name in list(train)[:50]:
         os.remove(osp.join(root, name))
-    write(root, 'dog', 'new.jpg')
+    write_text(root, 'dog', 'new.jpg')
     again = infos(CustomLocalization(root, split='test'))
     assert again.keys() - {'dog/new.jpg'} == test.keys()
     with pytest.raises(FileNotFoundError, match='raise or lower `test_ratio`'):
@@ -142,15 +92,15 @@ def test_split_folders(split):
     with pytest.raises(FileNotFoundError, match='no folder `test`'):
         CustomLocalization(split, split='test')
     os.rename(osp.join(split, 'other'), osp.join(split, 'test'))
-    picture(split, 'test/owl/a.jpg')
+    write_image(split, 'test/owl/a.jpg')
     with pytest.raises(ValueError, match=r"\['owl'\] .* not in `train`"):
         CustomLocalization(split, split='test')
 
 
 def test_a_class_called_train(tmp_path):
     root = str(tmp_path)
-    picture(root, 'car/a.jpg')
-    picture(root, 'train/b.jpg')
+    write_image(root, 'car/a.jpg')
+    write_image(root, 'train/b.jpg')
     assert CustomLocalization(root).CLASSES == ('car', 'train')
 
 
@@ -166,11 +116,11 @@ def test_classes(flat, warnings):
     dataset = CustomLocalization(flat)
     assert dataset.CLASSES == ('ant', 'cat', 'dog', 'eel')
     assert infos(dataset)['cat/a.jpg']['gt_label'] == 1
-    assert warnings == ['2 class folders without pictures: ant, eel']
+    assert warnings == ['2 class folders without images: ant, eel']
 
 
 def test_coco(flat, warnings):
-    coco(
+    write_coco(
         flat,
         [
             ('cat/a.jpg', 1, 2, 10, 20),
@@ -187,17 +137,17 @@ def test_coco(flat, warnings):
     assert found['dog/sub/c.jpg']['gt_bboxes'].tolist() == [[3, 4, 8, 10]]
     assert 'gt_bboxes' not in found['dog/a.jpg']
     assert not warnings
-    coco(flat, [('a.jpg', 1, 2, 10, 20)])
+    write_coco(flat, [('a.jpg', 1, 2, 10, 20)])
     with pytest.raises(ValueError, match='`a` may mean .*cat/a.jpg'):
         CustomLocalization(flat, box_file='b.json')
 
 
-def test_voc_and_missing_pictures(flat, warnings):
-    text = VOC.format(50, 40, 3, 4, 13, 24)
-    write(flat, 'Annotations', 'dog', 'a.xml', text=text)
-    write(flat, 'Annotations', 'b.xml', text=text)
+def test_voc_and_missing_images(flat, warnings):
+    text = voc([(3, 4, 13, 24)])
+    write_text(flat, 'Annotations', 'dog', 'a.xml', text=text)
+    write_text(flat, 'Annotations', 'b.xml', text=text)
     for i in range(7):
-        write(flat, 'Annotations', f'no{i}.xml', text=text)
+        write_text(flat, 'Annotations', f'no{i}.xml', text=text)
     found = infos(CustomLocalization(flat, box_file='Annotations/'))
     assert {k for k, i in found.items() if 'gt_bboxes' in i} == {
         'dog/a.jpg',
@@ -206,12 +156,12 @@ def test_voc_and_missing_pictures(flat, warnings):
     assert found['dog/a.jpg']['gt_bboxes'].tolist() == [[3, 4, 13, 24]]
     assert len(warnings) == 1
     assert warnings[0].startswith(
-        '7 annotations name pictures that do not exist: no0.xml, '
+        '7 annotations name images that do not exist: no0.xml, '
     )
 
 
 def test_boxes_of_the_other_split_are_not_missing(split, flat, warnings):
-    coco(
+    write_coco(
         split,
         [
             ('train/cat/a.jpg', 1, 2, 3, 4),
@@ -223,12 +173,12 @@ def test_boxes_of_the_other_split_are_not_missing(split, flat, warnings):
     found = infos(CustomLocalization(split, split='test', box_file='b.json'))
     assert found['test/cat/d.jpg']['gt_bboxes'].tolist() == [[5, 6, 12, 14]]
     assert warnings == [
-        '1 class folders without pictures: dog',
-        '1 annotations name pictures that do not exist: cow/x.jpg',
+        '1 class folders without images: dog',
+        '1 annotations name images that do not exist: cow/x.jpg',
     ]
     del warnings[:]
     names = ['cat/a.jpg', 'cat/b.png', 'dog/a.jpg', 'dog/sub/c.jpg']
-    coco(flat, [(n, 1, 2, 3, 4) for n in names])
+    write_coco(flat, [(n, 1, 2, 3, 4) for n in names])
     found = [
         infos(CustomLocalization(flat, split=s, test_ratio=0.5, box_file='b.json'))
         for s in ('train', 'test')
@@ -243,12 +193,14 @@ def test_boxes_of_the_other_split_are_not_missing(split, flat, warnings):
     [
         ((10, 2, -3, 4), 'swapped corners'),
         ((10, 2, 0, 4), 'has no area'),
-        ((10, 2, 60, 4), 'reaches outside its picture of 50x40'),
+        ((10, 2, 60, 4), 'reaches outside its image of 50x40'),
         ((-9, 2, 5, 4), 'reaches outside'),
     ],
 )
 def test_bad_boxes(flat, warnings, box, match):
-    coco(flat, [('cat/a.jpg', *box), ('cat/a.jpg', 1, 2, 3, 4), ('cat/b.png', *box)])
+    write_coco(
+        flat, [('cat/a.jpg', *box), ('cat/a.jpg', 1, 2, 3, 4), ('cat/b.png', *box)]
+    )
     with pytest.raises(ValueError, match=f"cat/a.jpg: .*{match}.*'skip'"):
         CustomLocalization(flat, box_file='b.json')
     found = infos(CustomLocalization(flat, box_file='b.json', on_error='skip'))
@@ -260,7 +212,7 @@ def test_bad_boxes(flat, warnings, box, match):
 
 
 def test_boxes_of_another_size(flat):
-    coco(flat, [('cat/a.jpg', 1, 2, 3, 4)], size=(100, 80))
+    write_coco(flat, [('cat/a.jpg', 1, 2, 3, 4)], size=(100, 80))
     with pytest.raises(ValueError, match='for 100x80 pixels, .* has 50x40'):
         CustomLocalization(flat, box_file='b.json')
 
@@ -271,14 +223,14 @@ def test_exif_turn(flat):
     exif[0x0112] = 6
     Image.new('RGB', (50, 40)).save(path, exif=exif)
     assert cv2.imread(path).shape == (50, 40, 3)  # loaded upright
-    coco(flat, [('cat/a.jpg', 1, 2, 30, 45)], size=(40, 50))
+    write_coco(flat, [('cat/a.jpg', 1, 2, 30, 45)], size=(40, 50))
     found = infos(CustomLocalization(flat, box_file='b.json'))
     assert found['cat/a.jpg']['gt_bboxes'].tolist() == [[1, 2, 31, 47]]
 
 
 def test_masks(flat, warnings, build):
     for name in ('cat/a', 'dog/sub/c', 'dog/no'):
-        picture(flat, 'masks', name + '.png')
+        write_image(flat, 'masks', name + '.png')
     dataset = CustomLocalization(flat, mask_dir='masks')
     found = infos(dataset)
     assert {k for k, i in found.items() if 'seg_map_path' in i} == {
@@ -287,8 +239,8 @@ def test_masks(flat, warnings, build):
     }
     assert found['cat/a.jpg']['seg_map_path'].endswith('masks/cat/a.png')
     assert dataset.CLASSES == ('cat', 'dog')
-    assert warnings == ['1 masks name pictures that do not exist: dog/no']
-    coco(flat, [('cat/a.jpg', 0, 0, 50, 40)])
+    assert warnings == ['1 masks name images that do not exist: dog/no']
+    write_coco(flat, [('cat/a.jpg', 0, 0, 50, 40)])
     dataset = build(
         'custom', 'test', flat, split='', mask_dir='masks', box_file='b.json'
     )
@@ -318,7 +270,7 @@ def test_masks(flat, warnings, build):
     ],
 )
 def test_broken_coco(flat, text):
-    write(flat, 'b.json', text=text)
+    write_text(flat, 'b.json', text=text)
     with pytest.raises(ValueError, match=r'b\.json: expected a COCO json'):
         CustomLocalization(flat, box_file='b.json')
 
@@ -333,10 +285,10 @@ def test_wrong_options(flat, tmp_path):
     with pytest.raises(ValueError, match='no `ann_file`'):
         CustomLocalization(flat, ann_file='x.txt')
     for name in ('box_file', 'mask_dir'):
-        with pytest.raises(FileNotFoundError, match=f'mend `{name}`'):
+        with pytest.raises(FileNotFoundError, match=f'correct `{name}`'):
             CustomLocalization(flat, **{name: 'no'})
     with pytest.raises(FileNotFoundError, match='--data-root'):
         CustomLocalization(str(tmp_path / 'no'))
     os.mkdir(tmp_path / 'empty')
-    with pytest.raises(FileNotFoundError, match='No pictures'):
+    with pytest.raises(FileNotFoundError, match='No images'):
         CustomLocalization(str(tmp_path / 'empty'))

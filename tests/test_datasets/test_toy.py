@@ -8,106 +8,9 @@ import numpy as np
 import pytest
 
 from bas_mm.datasets import ToyLocalization
-from bas_mm.datasets.toy import SPEC_FILE, draw_toy_picture
+from bas_mm.datasets.toy import SPEC_FILE, TOY_VERSION
 
 SMALL = dict(num_classes=3, train_per_class=2, test_per_class=1)
-
-
-def draw(index, label=None, **kwargs):
-    rng = np.random.default_rng([7, index])
-    return draw_toy_picture(rng, index % 6 if label is None else label, **kwargs)
-
-
-@pytest.fixture(scope='module')
-def pictures():
-    return [draw(i) for i in range(120)]
-
-
-def test_part_is_small_and_at_one_end(pictures):
-    for picture in pictures:
-        assert picture.image.shape == (256, 256, 3)
-        assert (picture.mask & picture.part).sum() == picture.part.sum() > 50
-        assert 6 * picture.part.sum() <= picture.mask.sum()
-        # one object, and its head is off its middle
-        count, _ = cv2.connectedComponents(picture.mask.astype(np.uint8))
-        assert count == 2
-        x, y, w, h = cv2.boundingRect(picture.mask.astype(np.uint8))
-        assert 64 <= w <= 192 and 64 <= h <= 192
-        head = np.argwhere(picture.part).mean(0)
-        away = np.hypot(*(head - np.argwhere(picture.mask).mean(0)))
-        assert away > 0.25 * max(w, h)
-
-
-def test_part_box_misses_the_object(pictures):
-    """Who finds only the part must fail at IoU 0.5."""
-    for picture in pictures:
-        part, whole = (
-            cv2.boundingRect(m.astype(np.uint8)) for m in (picture.part, picture.mask)
-        )
-        assert part[2] * part[3] < 0.4 * whole[2] * whole[3]
-
-
-def test_boxes_that_look_at_nothing_are_poor(pictures):
-    hits = dict(whole=0, center=0)
-    for picture in pictures:
-        x, y, w, h = cv2.boundingRect(picture.mask.astype(np.uint8))
-        a = np.clip([x - 16, y - 16, x + w - 16, y + h - 16], 0, 224)
-        side = 0.15 * 224
-        for name, b in (
-            ('whole', (0, 0, 224, 224)),
-            ('center', (side, side, 224 - side, 224 - side)),
-        ):
-            inter = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(
-                0, min(a[3], b[3]) - max(a[1], b[1])
-            )
-            union = (
-                (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
-            )
-            hits[name] += inter > 0.5 * union
-    assert hits['whole'] / len(pictures) < 0.2
-    assert hits['center'] / len(pictures) < 0.35
-
-
-def test_background_does_not_depend_on_the_class():
-    for index in range(4):
-        a, b = draw(index, 0), draw(index, 4)
-        np.testing.assert_array_equal(a.mask, b.mask)
-        outside = cv2.dilate(a.mask.astype(np.uint8), np.ones((5, 5))) == 0
-        np.testing.assert_array_equal(a.image[outside], b.image[outside])
-        assert (a.image[a.part] != b.image[b.part]).any()
-
-
-def test_body_signal_is_weak_and_the_part_strong():
-    """The class changes the part's pixels much, the body's a little."""
-    part, body = [], []
-    for index in range(20):
-        a, b = (draw(index, k).image.astype(int) for k in (0, 1))
-        picture = draw(index, 0)
-        change = np.abs(a - b).mean(-1)
-        inner = cv2.erode(picture.mask.astype(np.uint8), np.ones((5, 5))) > 0
-        part.append(change[picture.part & inner].mean())
-        body.append(
-            change[
-                inner
-                & ~cv2.dilate(picture.part.astype(np.uint8), np.ones((5, 5))).astype(
-                    bool
-                )
-            ].mean()
-        )
-    assert np.mean(part) > 4 * np.mean(body) > 0
-    off = [draw(0, k, body_texture=0.0, body_tint=0.0) for k in (0, 1)]
-    body = off[0].mask & ~cv2.dilate(
-        off[0].part.astype(np.uint8), np.ones((5, 5))
-    ).astype(bool)
-    np.testing.assert_array_equal(off[0].image[body], off[1].image[body])
-
-
-def test_determinism_and_size():
-    a, b, other = draw(3), draw(3), draw(4)
-    for x, y in zip(a, b):
-        np.testing.assert_array_equal(x, y)
-    assert (a.image != other.image).any()
-    assert draw(0, image_size=96).image.shape == (96, 96, 3)
 
 
 def read_all(root):
@@ -142,7 +45,7 @@ def test_folder(tmp_path):
     again = str(tmp_path / 'again')
     ToyLocalization(again, **SMALL)
     assert read_all(root) == read_all(again)
-    more = str(tmp_path / 'more')  # counts do not change a picture
+    more = str(tmp_path / 'more')  # counts do not change an image
     ToyLocalization(more, num_classes=3, train_per_class=3, test_per_class=1)
     a, b = (
         cv2.imread(osp.join(r, 'images', '002.stripes_2', 'train_0001.jpg'))
@@ -156,6 +59,7 @@ def test_folder(tmp_path):
 
 
 def test_existing_folders(tmp_path):
+    assert TOY_VERSION == 1  # folders of this version stay valid
     root = str(tmp_path / 'toy')
     os.mkdir(root)  # empty: used
     ToyLocalization(root, **SMALL)
@@ -166,7 +70,7 @@ def test_existing_folders(tmp_path):
         ToyLocalization(root, seed=3, **SMALL)
     spec = json.load(open(osp.join(root, SPEC_FILE)))
     json.dump(dict(spec, version=-1), open(osp.join(root, SPEC_FILE), 'w'))
-    with pytest.raises(ValueError, match='version is -1 there'):
+    with pytest.raises(ValueError, match='version is -1 there and 1 here'):
         ToyLocalization(root, **SMALL)
     json.dump(spec, open(osp.join(root, SPEC_FILE), 'w'), indent=1)
     assert read_all(root) == before
@@ -177,6 +81,23 @@ def test_existing_folders(tmp_path):
     with pytest.raises(FileExistsError, match='left as it is: .*--data-root'):
         ToyLocalization(mine, **SMALL)
     assert os.listdir(mine) == ['thesis.txt']
+
+
+def test_a_folder_is_known_by_its_options(tmp_path):
+    root = str(tmp_path / 'toy')
+    ToyLocalization(root, **SMALL)
+    spec = json.load(open(osp.join(root, SPEC_FILE)))
+    assert spec == dict(
+        version=1,
+        seed=0,
+        num_classes=3,
+        train_per_class=2,
+        test_per_class=1,
+        image_size=256,
+        part_contrast=1.0,
+        body_texture=0.045,
+        body_tint=0.1,
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,11 @@ def test_mask_values(tmp_path, threshold, ignore, wanted):
 @pytest.mark.parametrize('mode', ['1', 'L', 'P', 'LA', 'RGB', 'RGBA'])
 def test_mask_kinds(tmp_path, mode):
     path = str(tmp_path / 'm.png')
-    grey = np.zeros((6, 7), np.uint8)
-    grey[2:4, 3:6] = 255
-    image = Image.fromarray(grey)
-    if mode == 'P':  # index 1 is foreground, its colour does not matter
-        image = Image.fromarray(grey // 255).convert('L')
+    gray = np.zeros((6, 7), np.uint8)
+    gray[2:4, 3:6] = 255
+    image = Image.fromarray(gray)
+    if mode == 'P':  # index 1 is foreground, its color does not matter
+        image = Image.fromarray(gray // 255).convert('L')
         image.putpalette([0, 0, 0, 128, 0, 0])
     else:
         image = image.convert(mode)
@@ -55,7 +55,7 @@ def test_mask_kinds(tmp_path, mode):
     results = LoadLocAnnotations()(
         dict(img=np.zeros((6, 7, 3), np.uint8), seg_map_path=path)
     )
-    np.testing.assert_array_equal(results['gt_seg_map'], grey // 255)
+    np.testing.assert_array_equal(results['gt_seg_map'], gray // 255)
 
 
 def test_annotations_absent_and_wrong(tmp_path):
@@ -63,10 +63,10 @@ def test_annotations_absent_and_wrong(tmp_path):
     assert set(LoadLocAnnotations()(dict(img=img))) == {'img'}
     path = str(tmp_path / 'm.png')
     cv2.imwrite(path, np.zeros((7, 6), np.uint8))
-    with pytest.raises(ValueError, match='6x7 pixels, its picture 7x6'):
+    with pytest.raises(ValueError, match='6x7 pixels, its image 7x6'):
         LoadLocAnnotations()(dict(img=img, seg_map_path=path))
     cv2.imwrite(path, np.arange(126, dtype=np.uint8).reshape(6, 7, 3))
-    with pytest.raises(ValueError, match='colour picture'):
+    with pytest.raises(ValueError, match='color image'):
         LoadLocAnnotations()(dict(img=img, seg_map_path=path))
     with pytest.raises(FileNotFoundError):
         LoadLocAnnotations()(dict(img=img, seg_map_path=path + 'x'))
@@ -108,7 +108,7 @@ def test_boxes_and_masks_move_together(h, w):
             )
             mx, my, mw, mh = cv2.boundingRect(sample_.gt_seg_map.numpy())
             if mw and mh:
-                # nearest neighbour: off by less than a source pixel
+                # nearest neighbor: off by less than a source pixel
                 np.testing.assert_allclose(
                     [mx, my, mx + mw, my + mh], want, atol=max(fx, fy, 1) / 2 + 0.51
                 )
@@ -121,14 +121,14 @@ def test_ten_crops_equal_torchvision():
     results = sample(11, 14, [[2, 3, 9, 8], [0, 0, 1, 1]])
     image = torch.from_numpy(results['img'].copy()).permute(2, 0, 1)
     packed = PackLocInputs()(TenCrop((6, 8))(results))
-    # torchvision: tl, tr, bl, br, centre, then those of the mirrored picture,
+    # torchvision: tl, tr, bl, br, center, then those of the mirrored image,
     # whose left corners are the right ones mirrored
     reference = torch.stack(ten_crop(image, (8, 6)))
     assert torch.equal(packed['inputs'], reference[4])
     order = [0, 1, 2, 3, 9, 6, 5, 8, 7]
     assert torch.equal(packed['crops'], reference[order])
     assert packed['crops'].dtype == torch.uint8
-    # centre crop at x 4, y 2 (banker's rounding of 1.5): the second vanishes
+    # center crop at x 4, y 2 (banker's rounding of 1.5): the second vanishes
     np.testing.assert_array_equal(
         packed['data_samples'].gt_bboxes, [[0, 1, 5, 6], [0, 0, 0, 0]]
     )
@@ -137,15 +137,15 @@ def test_ten_crops_equal_torchvision():
 def test_crop_sizes():
     results = TenCrop(8)(sample(8, 8, []))
     assert results['crops'].shape == (9, 3, 8, 8)
-    for i in range(4):  # the crop is the picture
+    for i in range(4):  # the crop is the image
         np.testing.assert_array_equal(
             results['crops'][i], results['img'].transpose(2, 0, 1)
         )
     assert results['gt_bboxes'].shape == (0, 4)
     with pytest.raises(ValueError, match='9x9 pixels, but a.jpg has 20x8'):
         TenCrop(9)(sample(8, 20, []))
-    grey = dict(img=np.zeros((8, 9), np.uint8))
-    assert TenCrop([5, 4])(grey)['crops'].shape == (9, 1, 4, 5)
+    gray = dict(img=np.zeros((8, 9), np.uint8))
+    assert TenCrop([5, 4])(gray)['crops'].shape == (9, 1, 4, 5)
 
 
 def test_pack():

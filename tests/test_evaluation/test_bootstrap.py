@@ -18,8 +18,7 @@ from bas_mm.evaluation import (
 )
 from bas_mm.evaluation.bootstrap import quiet
 from bas_mm.evaluation.records import pack_counts
-
-from .test_wsol_metric import SUITE, make_sample
+from tests.helpers.samples import SUITE, make_sample
 
 
 def measured(metric, samples):

@@ -89,3 +89,8 @@ def test_box_from_the_map_and_left_out():
     result = metric.evaluate(2)
     assert result['wsol/err_correct'] == 100
     assert result['wsol/err_num_no_box'] == 1
+
+
+def test_the_threshold_cannot_be_the_best():
+    with pytest.raises(ValueError, match=r"LocErrors: threshold='best'.*or 'otsu'\."):
+        LocErrors(threshold='best')

@@ -4,41 +4,22 @@ import pytest
 import torch
 
 from bas_mm.evaluation import MaxBoxAcc
+from tests.helpers.references import benchmark_boxes, benchmark_levels, count_iou
 
 
-def iou(a, b):
-    pixels = [(min(a[i + 2], b[i + 2]) - max(a[i], b[i]) + 1) for i in (0, 1)]
-    inter = max(pixels[0], 0) * max(pixels[1], 0)
-    area = [(c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)]
-    return inter / (sum(area) - inter)
-
-
-def reference(samples, step):
+def reference(samples, step, interpolation=cv2.INTER_LINEAR):
     """The benchmark, image by image and threshold by threshold."""
     thresholds = np.arange(0, 1, step)
     count = np.zeros((4, len(thresholds)))
     for sample in samples:
-        h, w = sample['img_shape']
-        m = cv2.resize(sample['pred_map'], (w, h))
-        m = (m - m.min()) / (m - m.min()).max() if m.max() > m.min() else m * 0
-        q = (m * 255).astype(np.uint8)
+        levels = benchmark_levels(
+            sample['pred_map'], sample['img_shape'], interpolation
+        )
         gts = np.array(sample['gt_bboxes']).astype(int).tolist()
         for i, t in enumerate(thresholds):
-            _, mask = cv2.threshold(q, int(t * np.max(q)), 255, cv2.THRESH_BINARY)
-            contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
-            boxes = [cv2.boundingRect(c) for c in contours]
-            boxes = [
-                (x, y, min(x + dx, w - 1), min(y + dy, h - 1)) for x, y, dx, dy in boxes
-            ] or [(0, 0, 0, 0)]
-            first = 0
-            if contours:
-                first = (
-                    contours.index(max(contours, key=cv2.contourArea))
-                    if (len(contours) == 1)
-                    else int(np.argmax([cv2.contourArea(c) for c in contours]))
-                )
-            best = [max(iou(b, g) for g in gts) for b in boxes]
-            count[0, i] += best[first] >= 0.5
+            boxes, largest = benchmark_boxes(levels, t)
+            best = [max(count_iou(b, g) for g in gts) for b in boxes]
+            count[0, i] += best[largest] >= 0.5
             count[1:, i] += max(best) >= np.array([0.3, 0.5, 0.7])
     result = {}
     for name, row in zip(MaxBoxAcc.NAMES, 100 * count / len(samples)):
@@ -82,6 +63,20 @@ def test_equals_the_benchmark(step):
         np.testing.assert_allclose(metric.curve[name], curve)
 
 
+@pytest.mark.parametrize('step', [0.02, 0.1])
+def test_bicubic_equals_the_benchmark(step):
+    samples = make_samples(12, 1)
+    metric = MaxBoxAcc(step, resize='bicubic')
+    metric.process({}, samples)
+    result = metric.evaluate(12)
+    expected, curves = reference(samples, step, cv2.INTER_CUBIC)
+    assert result == pytest.approx(expected)
+    for name, curve in zip(MaxBoxAcc.NAMES, curves):
+        np.testing.assert_allclose(metric.curve[name], curve)
+    _, others = reference(samples, step, cv2.INTER_LINEAR)
+    assert (curves != others).any()
+
+
 def run(*samples):
     metric = MaxBoxAcc()
     metric.process(
@@ -123,7 +118,7 @@ def test_area_is_the_contour_s_not_the_number_of_pixels():
         np.array([[np.nan, 1], [0, 1]]),
     ],
 )
-def test_maps_that_say_nothing_are_the_box_of_the_first_pixel(pred_map):
+def test_maps_without_contrast_are_the_box_of_the_first_pixel(pred_map):
     assert (
         run(dict(pred_map=pred_map, gt_bboxes=[[0, 0, 20, 20]]))['wsol/max_box_acc_v2']
         == 0
@@ -161,5 +156,7 @@ def test_no_curve_without_images():
 def test_errors():
     with pytest.raises(ValueError, match='step=0'):
         MaxBoxAcc(step=0)
+    with pytest.raises(ValueError, match=r"resize='cubic'.*\['bicubic', 'bilinear'\]"):
+        MaxBoxAcc(resize='cubic')
     with pytest.raises(ValueError, match='MaxBoxAcc needs pred_map'):
         run(dict(gt_bboxes=[[0, 0, 1, 1]]))

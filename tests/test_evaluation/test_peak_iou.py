@@ -38,7 +38,7 @@ def test_equals_definition():
     assert 0 < result['wsol/peak_t'] < 255
 
 
-def test_first_peak_and_maps_that_say_nothing():
+def test_first_peak_and_maps_without_contrast():
     mask = np.zeros((4, 4), np.uint8)
     mask[:2] = 1
     result, _ = run([dict(pred_map=mask, gt_seg_map=mask)])

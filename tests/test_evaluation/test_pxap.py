@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -62,6 +63,32 @@ def test_resized_to_the_mask():
     mask = np.zeros((8, 8), np.uint8)
     mask[:, :4] = 1
     assert run([dict(pred_map=[[1.0, 0]], gt_seg_map=mask)])['wsol/pxap'] == 100
+
+
+@pytest.mark.parametrize(
+    'resize, flag', [('bilinear', cv2.INTER_LINEAR), ('bicubic', cv2.INTER_CUBIC)]
+)
+def test_either_way_of_resizing(resize, flag):
+    rng = np.random.default_rng(1)
+    samples, maps, masks = [], [], []
+    for low, (h, w) in [((4, 5), (20, 30)), ((7, 7), (24, 24))]:
+        m = rng.random(low)
+        mask = rng.choice([0, 1, 255], (h, w), p=[0.5, 0.3, 0.2])
+        samples.append(dict(pred_map=m, gt_seg_map=mask))
+        big = cv2.resize(m, (w, h), interpolation=flag)
+        maps.append((big - big.min()) / (big - big.min()).max())
+        masks.append(mask)
+    result = run(samples, step=0.01, resize=resize)
+    assert result == {'wsol/pxap': pytest.approx(reference(maps, masks, 0.01))}
+    other = ({'bilinear', 'bicubic'} - {resize}).pop()
+    assert run(samples, step=0.01, resize=other) != result
+
+
+def test_unknown_options():
+    with pytest.raises(ValueError, match=r"resize='cubic'.*\['bicubic', 'bilinear'\]"):
+        PxAP(resize='cubic')
+    with pytest.raises(ValueError, match='step=2'):
+        PxAP(step=2)
 
 
 def test_left_out():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bas_mm.evaluation import ScoreFile
-from bas_mm.evaluation.scores import ImageTable
+from bas_mm.evaluation.scores import ImageTable, image_parts
 
 
 def write(path, text):
@@ -47,6 +47,20 @@ def test_dots_in_names_are_no_extension():
     assert table['001.Bird/a.b.jpg'] == 1
     with pytest.raises(KeyError):
         table['001.Bird/a.jpg']
+
+
+@pytest.mark.parametrize(
+    'name, parts',
+    [
+        ('a.jpg', ('a',)),
+        ('x/a.JPEG.npy', ('x', 'a')),
+        ('x/a.npy', ('x', 'a')),
+        ('x\\a.b.png', ('x', 'a.b')),
+        ('a.b', ('a.b',)),
+    ],
+)
+def test_image_parts(name, parts):
+    assert image_parts(name) == parts
 
 
 def test_best_classes(tmp_path):

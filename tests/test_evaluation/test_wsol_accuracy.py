@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmpretrain.structures import DataSample
 
-from bas_mm.evaluation import WSOLAccuracy
+from bas_mm.evaluation import LocBreakdown, LocErrors, WSOLAccuracy
 from bas_mm.registry import METRICS
 
 
@@ -64,7 +64,7 @@ def test_by_hand():
         assert result[f'wsol/{key}'] == pytest.approx(100 * value), key
     assert result['wsol/num_images'] == 6
     assert result['wsol/num_images_no_box'] == 1
-    # The whole view covers a quarter of GOOD; so does the centred box.
+    # The whole view covers a quarter of GOOD; so does the centered box.
     assert result['wsol/gt_known_whole'] == 0
     # Dicts and data samples, one by one or together, are the same.
     metric = METRICS.build(dict(type='WSOLAccuracy'))
@@ -88,7 +88,7 @@ def test_top5_means_five():
     assert result['wsol/top1_cls'] == pytest.approx(100 / 9)
 
 
-def test_blind_boxes():
+def test_image_independent_baselines():
     # IoU of the whole view with the left 51 columns: (52 * 101) / 101 ** 2.
     result = run(
         WSOLAccuracy(),
@@ -180,6 +180,21 @@ def test_best_threshold_equals_trying_each():
     assert 0 < best and max(known) > known[0]
     assert result.pop('wsol/threshold') == best / 100
     assert result == each[best]
+
+
+def test_otsu_threshold():
+    pred_map = np.zeros((100, 100))
+    pred_map[20:80, 20:80] = 0.4  # the object
+    pred_map[45:55, 45:55] = 1  # its strongest part
+    sample = make_sample(0, box=BAD, gt=[[20, 20, 80, 80]], pred_map=pred_map)
+    assert run(WSOLAccuracy(threshold='otsu'), [sample])['wsol/gt_known_iou70'] == 100
+    assert run(WSOLAccuracy(threshold=0.5), [sample])['wsol/gt_known_iou70'] == 0
+    assert run(WSOLAccuracy(), [sample])['wsol/gt_known'] == 0  # its own box
+    flat = make_sample(0, gt=[[0, 0, 100, 100]], pred_map=np.ones((4, 4)))
+    assert run(WSOLAccuracy(threshold='otsu'), [flat])['wsol/gt_known'] == 100
+    for metric in (LocErrors, LocBreakdown):
+        result = run(metric(threshold='otsu'), [sample])
+        assert result.get('wsol/err_correct', result.get('wsol/iou_median')) == 100
 
 
 def test_best_threshold_needs_maps():
@@ -297,7 +312,7 @@ def test_wrong_boxes(gt):
     'option, match',
     [
         (dict(threshold=2), 'threshold=2'),
-        (dict(threshold='worst'), "threshold='worst'"),
+        (dict(threshold='worst'), r"threshold='worst'.*0 to 1, or 'otsu' or 'best'"),
         (dict(iou_thr=-1), 'iou_thr=-1'),
         (dict(iou_thrs=(0.3, 7)), 'iou_thrs=7'),
         (dict(compare='<'), "compare='<'"),

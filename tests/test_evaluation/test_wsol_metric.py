@@ -10,7 +10,6 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
-from mmengine.evaluator import Evaluator
 
 from bas_mm.evaluation import (
     LocBreakdown,
@@ -20,45 +19,11 @@ from bas_mm.evaluation import (
     PxAP,
     WSOLAccuracy,
 )
-
-SUITE = (WSOLAccuracy, MaxBoxAcc, PxAP, PeakIoU, LocErrors, LocBreakdown)
-
-
-def make_sample(i, size=24):
-    rng = np.random.default_rng(i)
-    x, y = rng.integers(0, size // 2, 2)
-    mask = np.zeros((size, size), np.uint8)
-    mask[y : y + size // 2, x : x + size // 2] = 1
-    return dict(
-        sample_idx=i,
-        img_path=f'{i}.jpg',
-        img_shape=(size, size),
-        gt_label=[i % 3],
-        pred_score=rng.random(3),
-        pred_map=rng.random((4, 4)),
-        gt_bboxes=[[x, y, x + size // 2, y + size // 2]],
-        gt_seg_map=mask,
-    )
-
-
-def run(metrics, samples, size):
-    evaluator = Evaluator(metrics)
-    for sample in samples:
-        evaluator.process([sample])
-    return evaluator.evaluate(size)
-
-
-def suite():
-    return [cls() for cls in SUITE]
-
-
-def text(result):
-    """For comparison: NaN equals NaN, and every digit counts."""
-    return json.dumps(result, sort_keys=True)
+from tests.helpers.samples import as_text, evaluate, make_sample, make_suite
 
 
 def test_the_suite_fits_one_evaluator():
-    result = run(suite(), map(make_sample, range(7)), 7)
+    result = evaluate(make_suite(), map(make_sample, range(7)), 7)
     assert {
         'wsol/gt_known',
         'wsol/max_box_acc',
@@ -70,56 +35,58 @@ def test_the_suite_fits_one_evaluator():
 
 
 def test_duplicates_count_once_in_any_order():
-    expected = run(suite(), map(make_sample, range(7)), 7)
+    expected = evaluate(make_suite(), map(make_sample, range(7)), 7)
     order = [6, 0, 3, 0, 1, 2, 2, 5, 4, 6]
-    assert text(run(suite(), map(make_sample, order), 7)) == text(expected)
+    assert as_text(evaluate(make_suite(), map(make_sample, order), 7)) == as_text(
+        expected
+    )
 
 
 def test_same_index_of_two_data_sets_is_no_duplicate():
     samples = [dict(make_sample(i), sample_idx=i % 2) for i in range(4)]
-    assert run(WSOLAccuracy(), samples, 4)['wsol/num_images'] == 4
+    assert evaluate(WSOLAccuracy(), samples, 4)['wsol/num_images'] == 4
 
 
 def test_nameless_samples_are_cut_to_size():
     samples = [make_sample(i) for i in range(4)]
     for sample in samples:
         del sample['img_path'], sample['sample_idx']
-    assert run(WSOLAccuracy(), samples, 4)['wsol/num_images'] == 4
-    assert run(WSOLAccuracy(), samples, 3)['wsol/num_images'] == 3
+    assert evaluate(WSOLAccuracy(), samples, 4)['wsol/num_images'] == 4
+    assert evaluate(WSOLAccuracy(), samples, 3)['wsol/num_images'] == 3
 
 
-def test_lost_images_are_told(monkeypatch):
-    told = []
+def test_missing_images_are_warned_of(monkeypatch):
+    said = []
     monkeypatch.setattr(
         'bas_mm.evaluation.wsol_metric.print_log',
-        lambda message, *args: told.append(message),
+        lambda message, *args: said.append(message),
     )
-    run(WSOLAccuracy(), [make_sample(0)], 2)
-    assert len(told) == 1 and 'has 2 images, but 1 different' in told[0]
-    assert run(WSOLAccuracy(), [], 0) == {}
-    assert 'no image to evaluate' in told[-1]
+    evaluate(WSOLAccuracy(), [make_sample(0)], 2)
+    assert len(said) == 1 and 'has 2 images, but 1 different' in said[0]
+    assert evaluate(WSOLAccuracy(), [], 0) == {}
+    assert 'no image to evaluate' in said[-1]
 
 
 def test_a_metric_can_be_used_again():
     metric = WSOLAccuracy()
-    first = run(metric, map(make_sample, range(5)), 5)
-    assert run(metric, map(make_sample, range(5)), 5) == first
+    first = evaluate(metric, map(make_sample, range(5)), 5)
+    assert evaluate(metric, map(make_sample, range(5)), 5) == first
     metric.process({}, [make_sample(0)])
     broken = dict(make_sample(1))
     del broken['pred_score']
     metric.process({}, [broken])
     with pytest.raises(ValueError, match='either every sample or none'):
         metric.evaluate(2)
-    assert run(metric, map(make_sample, range(5)), 5) == first
+    assert evaluate(metric, map(make_sample, range(5)), 5) == first
 
 
 def test_compute_is_a_function_of_the_table():
     """What a bootstrap needs: rows drawn with replacement."""
-    for metric in suite():
+    for metric in make_suite():
         metric.process({}, [make_sample(i) for i in range(6)])
         result = metric.evaluate(6)
         rows = np.arange(6)
-        assert text(metric.compute(metric.table)) == text(
+        assert as_text(metric.compute(metric.table)) == as_text(
             {k.removeprefix('wsol/'): v for k, v in result.items()}
         )
         twice = metric.compute(
@@ -142,14 +109,14 @@ def work(rank, num, folder, splits):
             split = list(DefaultSampler(range(7), shuffle=False, round_up=split))
         else:
             split = split[rank]
-        results.append(run(suite(), map(make_sample, split), 7))
+        results.append(evaluate(make_suite(), map(make_sample, split), 7))
     with open(f'{folder}/{rank}.json', 'w') as file:
         json.dump(results, file)
     dist.destroy_process_group()
 
 
 def test_two_processes_equal_one(tmp_path):
-    expected = run(suite(), map(make_sample, range(7)), 7)
+    expected = evaluate(make_suite(), map(make_sample, range(7)), 7)
     splits = [
         True,  # padded: image 0 comes twice
         False,  # one process has more: mmengine would drop an image
@@ -161,7 +128,7 @@ def test_two_processes_equal_one(tmp_path):
         results = json.loads((tmp_path / f'{rank}.json').read_text())
         assert len(results) == len(splits)
         for result in results:
-            assert text(result) == text(expected)
+            assert as_text(result) == as_text(expected)
 
 
 @pytest.mark.parametrize(

@@ -16,17 +16,22 @@ class PackLocInputs(PackInputs):
 
     Adds to what :class:`mmpretrain.datasets.transforms.PackInputs` packs
 
-    - ``data_samples.gt_bboxes``: ``(n, 4)`` float32 tensor, xyxy, pixels of
-      the view (max exclusive), where the picture has boxes;
+    - ``data_samples.gt_bboxes``: ``(n, 4)`` float32 tensor, ``xyxy`` in
+      pixels of the view (max exclusive), where the image has boxes;
     - ``data_samples.gt_seg_map``: ``(h, w)`` uint8 tensor, where it has one;
     - ``crops``: ``(9, c, h, w)`` tensor, after :class:`TenCrop`.
 
     Args:
-        input_key (str): The key of the picture. Defaults to 'img'.
-        algorithm_keys (Sequence[str]): Keys put into the data sample as
-            tensors. Defaults to ``('gt_bboxes', 'gt_seg_map')``.
-        meta_keys (Sequence[str]): Keys put into its meta information.
-            Defaults to ``PackInputs.DEFAULT_META_KEYS``.
+        input_key: The key of the view.
+        algorithm_keys: Keys put into the data sample as tensors.
+        meta_keys: Keys put into its meta information.
+
+    Example:
+        >>> pack = PackLocInputs(meta_keys=())
+        >>> box = np.array([[0, 0, 5, 4]], np.float32)
+        >>> packed = pack(dict(img=np.zeros((4, 5, 3), np.uint8), gt_bboxes=box))
+        >>> packed['inputs'].shape, packed['data_samples'].gt_bboxes
+        (torch.Size([3, 4, 5]), tensor([[0., 0., 5., 4.]]))
     """
 
     def __init__(
@@ -34,17 +39,17 @@ class PackLocInputs(PackInputs):
         input_key: str = 'img',
         algorithm_keys: Sequence[str] = ('gt_bboxes', 'gt_seg_map'),
         meta_keys: Sequence[str] = PackInputs.DEFAULT_META_KEYS,
-    ):
+    ) -> None:
         super().__init__(input_key, algorithm_keys, meta_keys)
 
     def transform(self, results: dict) -> dict:
-        """Pack one picture.
+        """Pack one view.
 
         Args:
-            results (dict): The results of the pipeline.
+            results: The results of the pipeline; left as they are.
 
         Returns:
-            dict: ``inputs``, ``data_samples`` and, after TenCrop, ``crops``.
+            ``inputs``, ``data_samples`` and, after TenCrop, ``crops``.
         """
         results = dict(results)
         for key in self.algorithm_keys:

@@ -10,15 +10,15 @@ from bas_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadLocAnnotations(BaseTransform):
-    """Put boxes and the mask of a picture into the results.
+    """Put boxes and the mask of an image into the results.
 
-    Stands after ``LoadImageFromFile`` and before any transform that moves
-    pixels. What a picture does not have stays absent.
+    Belongs after ``LoadImageFromFile`` and before any transform that moves
+    pixels. What an image does not have stays absent.
 
     **Required Keys:**
 
     - img
-    - gt_bboxes (optional): ``(n, 4)``, xyxy, pixels of the loaded picture
+    - gt_bboxes (optional): ``(n, 4)``, ``xyxy`` in pixels of the loaded image
     - seg_map_path (optional)
 
     **Added Keys:**
@@ -28,19 +28,24 @@ class LoadLocAnnotations(BaseTransform):
       255 ignored
 
     Args:
-        threshold (int): Grey values (palette images: indices) at or above it
-            are foreground. The official CUB masks say how many annotators
-            agree: use 128 there. Defaults to 1.
-        ignore (int, optional): This grey value becomes 255, ignored by the
-            metrics. Defaults to None, which means that none is.
+        threshold: Gray values (palette images: indices) at or above it are
+            foreground. The official CUB masks say how many annotators agree:
+            use 128 there.
+        ignore: This gray value becomes 255, ignored by the metrics; None for
+            no such value.
 
     Raises:
-        ValueError: If a mask is not of the picture's size or is a colour
-            picture, or boxes are not ``(n, 4)``.
-        FileNotFoundError: If the mask's file is gone.
+        ValueError: If a mask is not of the image's size or has colors, or
+            boxes are not ``(n, 4)``.
+        FileNotFoundError: If the mask's file does not exist.
+
+    Example:
+        >>> results = dict(img=np.zeros((4, 5, 3)), gt_bboxes=[[0, 0, 5, 4]])
+        >>> LoadLocAnnotations()(results)['gt_bboxes'].dtype
+        dtype('float32')
     """
 
-    def __init__(self, threshold: int = 1, ignore: int | None = None):
+    def __init__(self, threshold: int = 1, ignore: int | None = None) -> None:
         if threshold < 1:
             raise ValueError(
                 '`threshold` of LoadLocAnnotations must be at '
@@ -53,10 +58,10 @@ class LoadLocAnnotations(BaseTransform):
         """Load the annotations.
 
         Args:
-            results (dict): The results of the image loader.
+            results: The results of the image loader.
 
         Returns:
-            dict: The results with ``gt_bboxes`` and ``gt_seg_map``.
+            The results with ``gt_bboxes`` and ``gt_seg_map``.
         """
         if results.get('gt_bboxes') is not None:
             boxes = np.asarray(results['gt_bboxes'], dtype=np.float32)
@@ -73,31 +78,37 @@ class LoadLocAnnotations(BaseTransform):
         return results
 
     def _load_mask(self, path: str, shape: tuple[int, int]) -> np.ndarray:
-        grey = mmcv.imfrombytes(fileio.get(path), flag='unchanged', backend='pillow')
-        if grey.dtype == bool:
-            grey = grey.astype(np.uint8) * 255
-        if grey.ndim == 3:
-            colour = grey[..., :3] if grey.shape[2] > 2 else grey[..., :1]
-            if (colour != colour[..., :1]).any():
-                raise ValueError(
-                    f'The mask `{path}` is a colour picture: a mask must be a '
-                    'grey or palette PNG.'
-                )
-            grey = colour[..., 0]
-        if grey.shape != tuple(shape):
+        """Read a mask, ``shape`` uint8, of 0, 1 and 255."""
+        gray = _load_gray(path)
+        if gray.shape != tuple(shape):
             raise ValueError(
-                f'The mask `{path}` has {grey.shape[1]}x{grey.shape[0]} '
-                f'pixels, its picture {shape[1]}x{shape[0]}: they must agree. '
+                f'The mask `{path}` has {gray.shape[1]}x{gray.shape[0]} '
+                f'pixels, its image {shape[1]}x{shape[0]}: they must agree. '
                 'Put LoadLocAnnotations before transforms that resize, and '
-                'check that the picture is not turned by its EXIF tag '
+                'check that the image is not turned by its EXIF tag '
                 "(LoadImageFromFile(color_type='color_ignore_orientation'))."
             )
-        mask = (grey >= self.threshold).astype(np.uint8)
+        mask = (gray >= self.threshold).astype(np.uint8)
         if self.ignore is not None:
-            mask[grey == self.ignore] = 255
+            mask[gray == self.ignore] = 255
         return mask
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(threshold={self.threshold}, ignore={self.ignore})'
         )
+
+
+def _load_gray(path: str) -> np.ndarray:
+    """Read an image without colors, ``(h, w)``; a palette gives its indices."""
+    gray = mmcv.imfrombytes(fileio.get(path), flag='unchanged', backend='pillow')
+    if gray.dtype == bool:
+        gray = gray.astype(np.uint8) * 255
+    if gray.ndim == 2:
+        return gray
+    color = gray[..., :3] if gray.shape[2] > 2 else gray[..., :1]
+    if (color != color[..., :1]).any():
+        raise ValueError(
+            f'The mask `{path}` is a color image: a mask must be a gray or palette PNG.'
+        )
+    return color[..., 0]

@@ -10,14 +10,14 @@ from bas_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class TenCrop(CenterCrop):
-    """The centre crop as the view, and the other nine crops of the ten.
+    """Cut the ten crops: the center crop is the view, nine more for scores.
 
     ``img``, ``gt_bboxes`` (clipped to the view; a box that vanishes stays
-    with no area, so that its picture still counts) and ``gt_seg_map`` become
-    those of the centre crop. ``crops`` holds, in this order: top left, top
-    right, bottom left, bottom right, the centre mirrored, and the four
-    corners mirrored. Classification averages the scores of all ten
-    (section 3 of the method's recipe); localization uses the view.
+    with no area, so that its image still counts) and ``gt_seg_map`` become
+    those of the center crop. ``crops`` holds, in this order: top left, top
+    right, bottom left, bottom right, the center mirrored, and the four
+    corners mirrored. Classification averages the scores of all ten, as in
+    the recipe of the method; localization uses the view.
 
     **Modified Keys:**
 
@@ -28,30 +28,34 @@ class TenCrop(CenterCrop):
     - crops: ``(9, c, h, w)``, type of ``img``
 
     Args:
-        crop_size (int | Sequence[int]): Size of a crop, ``(w, h)`` or one
-            number for both.
+        crop_size: Size of a crop in pixels, ``(w, h)`` or one number for both.
 
     Raises:
-        ValueError: If the picture is smaller than the crop.
+        ValueError: If the image is smaller than the crop.
+
+    Example:
+        >>> results = TenCrop(2)(dict(img=np.zeros((4, 5, 3))))
+        >>> results['img'].shape, results['crops'].shape
+        ((2, 2, 3), (9, 3, 2, 2))
     """
 
-    def __init__(self, crop_size: int | Sequence[int]):
+    def __init__(self, crop_size: int | Sequence[int]) -> None:
         super().__init__(crop_size if isinstance(crop_size, int) else tuple(crop_size))
 
     def transform(self, results: dict) -> dict:
         """Cut the ten crops.
 
         Args:
-            results (dict): Results with ``img`` ``(H, W, c)``.
+            results: Results with ``img``, ``(H, W, c)`` or ``(H, W)``.
 
         Returns:
-            dict: The results of the centre crop, and ``crops``.
+            The results of the center crop, and ``crops``.
         """
         img = results['img']
         (w, h), (height, width) = self.crop_size, img.shape[:2]
         if h > height or w > width:
             raise ValueError(
-                f'TenCrop needs a picture of at least {w}x{h} pixels, but '
+                f'TenCrop needs an image of at least {w}x{h} pixels, but '
                 f'{results.get("img_path", "it")} has {width}x{height}: put a '
                 'larger `scale` into the Resize before it, or take a smaller '
                 '`crop_size`.'
@@ -62,7 +66,7 @@ class TenCrop(CenterCrop):
         ]
         flips = [crop[:, ::-1] for crop in (results['img'], *five)]
         crops = np.stack(five + flips)
-        if crops.ndim == 3:  # grey pictures
+        if crops.ndim == 3:  # gray images
             crops = crops[..., None]
         results['crops'] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         return results

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bas_mm.localization.component_tree import contours, largest_components
+from bas_mm.localization import contours, largest_components
+from tests.helpers.references import largest_box
 
 
 def random_levels(rng):
@@ -33,28 +34,6 @@ def random_levels(rng):
 def rectangle(contour):
     x, y, w, h = cv2.boundingRect(contour)
     return x, y, x + w, y + h
-
-
-def largest_by_flood(mask):
-    """Box of the largest component, found without OpenCV's labels."""
-    left, best = mask.copy(), (0, None)
-    for start in zip(*np.nonzero(mask)):  # raster order
-        if not left[start]:
-            continue
-        todo, found = [start], []
-        left[start] = False
-        while todo:
-            y, x = todo.pop()
-            found.append((y, x))
-            for ny in range(max(y - 1, 0), min(y + 2, mask.shape[0])):
-                for nx in range(max(x - 1, 0), min(x + 2, mask.shape[1])):
-                    if left[ny, nx]:
-                        left[ny, nx] = False
-                        todo.append((ny, nx))
-        if len(found) > best[0]:
-            y, x = np.array(found).T
-            best = len(found), (x.min(), y.min(), x.max() + 1, y.max() + 1)
-    return best[1]
 
 
 @pytest.mark.parametrize('seed', range(8))
@@ -113,7 +92,7 @@ def test_largest_component_equals_flood_fill(seed):
         found = largest_components(levels)
         assert found.level.tolist() == list(range(1, int(levels.max()) + 1))
         for level, box in zip(found.level, found.boxes):
-            assert largest_by_flood(levels >= level) == tuple(box)
+            assert largest_box(levels >= level) == tuple(box)
 
 
 @pytest.mark.parametrize('shape', [(40, 300), (300, 40), (64, 64)])
