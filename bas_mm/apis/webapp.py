@@ -172,6 +172,11 @@ def build_page(inferencer: WSOLInferencer) -> Any:
         inputs = [image, threshold, choice, multi]
         outputs = [overlay, mask, scores, text]
         for event in (image.change, threshold.release, choice.input, multi.input):
-            event(respond, inputs, outputs, show_progress='minimal')
-    page.queue(default_concurrency_limit=PARALLEL)
+            event(
+                respond,
+                inputs,
+                outputs,
+                show_progress='minimal',
+                concurrency_limit=PARALLEL,
+            )
     return page
