@@ -12,10 +12,12 @@ By --format, --out is
 
 import argparse
 import os.path as osp
+from typing import Any
 
 import bas_mm
 from bas_mm.apis.exports import FORMATS
 from bas_mm.apis.inferencer import WSOLInferencer
+from bas_mm.structures import TestOptions
 from bas_mm.utils.configs import build_dataset, first_dataset, read_config
 from bas_mm.utils.options import add_config_arguments, add_inference_arguments
 
@@ -61,7 +63,6 @@ def run(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     inferencer = WSOLInferencer(cfg, args.checkpoint, args.device, view=args.view)
     dataset = build_dataset(cfg, args.split, pipeline=[])
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     classes = (dataset.metainfo or {}).get('classes')
     if classes and len(classes) != len(inferencer.classes):
         raise ValueError(
@@ -69,24 +70,17 @@ def run(args: argparse.Namespace) -> None:
             f'{len(inferencer.classes)}: give the checkpoint that was trained '
             'on it, with its config.'
         )
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     labels = [info.get('gt_label') for info in infos]
     use_labels = args.use_labels == 'auto' and None not in labels
     data_root = first_dataset(cfg.get(f'{args.split}_dataloader')).get('data_root')
-    options = inferencer.test_options.replace(threshold=args.threshold, topk=args.topk)
-    info = dict(
-        description='pseudo labels of a weakly supervised localizer',
-        config=args.config,
-        checkpoint=args.checkpoint,
-        data_root=data_root,
-        split=args.split,
-        view=args.view,
-        threshold=options.threshold,
-        topk=options.topk,
+    options = inferencer.test_options.replace(
+        threshold=args.threshold,
+        topk=args.topk,
         map_label='gt' if use_labels else 'pred',
-        multi=args.multi,
-        bas_mm=bas_mm.__version__,
     )
-    export = FORMATS[args.format](args.out, inferencer.classes, info)
+    source = describe_source(args, options, data_root)
+    export = FORMATS[args.format](args.out, inferencer.classes, source)
     results = inferencer.stream(
         [info['img_path'] for info in infos],
         batch_size=args.batch_size,
@@ -118,3 +112,22 @@ def run(args: argparse.Namespace) -> None:
             f'{len(export.skipped)} left out: {export.path}',
             flush=True,
         )
+
+
+def describe_source(
+    args: argparse.Namespace, options: TestOptions, data_root: str | None
+) -> dict[str, Any]:
+    """Say where the boxes come from."""
+    return dict(
+        description='pseudo labels of a weakly supervised localizer',
+        config=args.config,
+        checkpoint=args.checkpoint,
+        data_root=data_root,
+        split=args.split,
+        view=args.view,
+        threshold=options.threshold,
+        topk=options.topk,
+        map_label=options.map_label,
+        multi=args.multi,
+        bas_mm=bas_mm.__version__,
+    )
