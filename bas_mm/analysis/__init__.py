@@ -1,1 +1,1 @@
-"""Studies of models and comparisons of runs."""
+"""Studies of models and data sets, and comparisons of runs."""

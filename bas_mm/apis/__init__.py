@@ -1,4 +1,4 @@
-from bas_mm.apis.coco import CocoFile, encode_rle
+from bas_mm.apis.exports import FORMATS, CocoFile, Export, encode_rle
 from bas_mm.apis.images import list_images, load_image
 from bas_mm.apis.inferencer import WSOLInferencer
 from bas_mm.apis.model import load_model
@@ -6,6 +6,8 @@ from bas_mm.apis.stored_config import stored_config
 
 __all__ = [
     'CocoFile',
+    'Export',
+    'FORMATS',
     'WSOLInferencer',
     'encode_rle',
     'list_images',

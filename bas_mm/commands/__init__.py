@@ -6,6 +6,7 @@ Its docstring is the long help.
 
 import argparse
 import importlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         sys.exit(f'bas-mm has no command {name!r}; it has {", ".join(COMMANDS)}.')
     args = build_parser(name).parse_args(words[1:])
+    args.command_line = shlex.join(['bas-mm', *words])
     try:
         args.run(args)
     except (ValueError, OSError, ImportError) as error:

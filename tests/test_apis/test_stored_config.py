@@ -5,8 +5,7 @@ from mmengine.config import Config
 
 from bas_mm.apis import stored_config
 from bas_mm.apis.stored_config import _value
-
-from .conftest import CONFIG
+from tests.helpers.inference import CONFIG
 
 DATA = """
 test_dataloader = dict(dataset=dict(pipeline=[dict(type='Resize',

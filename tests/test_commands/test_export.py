@@ -1,5 +1,6 @@
-"""tools/export_pseudo_labels.py."""
+"""``bas-mm export``."""
 
+import csv
 import json
 
 import numpy as np
@@ -7,28 +8,21 @@ import pytest
 
 import bas_mm
 from bas_mm.datasets import CustomLocalization
-
-from ..test_apis.test_coco import decode
-from .inference import call, make
+from tests.helpers.commands import call
+from tests.helpers.inference import decode, make_folder
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(make(tmp_path))
+    monkeypatch.chdir(make_folder(tmp_path))
     return tmp_path
 
 
+WORDS = ('export', 'tiny.py', 'tiny.pth', '--data-root', 'data')
+
+
 def export(*argv):
-    call(
-        'export_pseudo_labels.py',
-        'tiny.py',
-        'tiny.pth',
-        '--data-root',
-        'data',
-        '--out',
-        'boxes.json',
-        *argv,
-    )
+    call(*WORDS, '--out', 'boxes.json', *argv)
     return json.loads(open('boxes.json').read())
 
 
@@ -97,7 +91,77 @@ def test_pycocotools_loads_it(folder):
         assert (mask == decode(one['segmentation'])).all()
 
 
-def test_wrong_counts_and_bad_pictures(folder):
+def test_detections(folder):
+    """They are as good as can be, measured against the same boxes and masks."""
+    coco = pytest.importorskip('pycocotools.coco').COCO
+    cocoeval = pytest.importorskip('pycocotools.cocoeval').COCOeval
+    export()
+    call(*WORDS, '--out', 'results.json', '--format', 'coco-results')
+    truth = coco('boxes.json')
+    found = truth.loadRes('results.json')
+    assert len(found.anns) == 6
+    for kind in ('bbox', 'segm'):
+        judge = cocoeval(truth, found, kind)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        assert judge.stats[0] == pytest.approx(1)
+
+
+def test_the_data_set_reads_the_voc_folder(folder):
+    data = export()
+    call(*WORDS, '--out', 'voc', '--format', 'voc')
+    dataset = CustomLocalization('data', box_file='../voc', pipeline=[])
+    for i, one in enumerate(data['annotations']):
+        x, y, w, h = one['bbox']
+        assert dataset.get_data_info(i)['gt_bboxes'][0] == pytest.approx(
+            [x, y, x + w, y + h], abs=1
+        )
+
+
+def test_csv_and_yolo(folder):
+    data = export()
+    call(*WORDS, '--out', 'boxes.csv', '--format', 'csv')
+    with open('boxes.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    call(*WORDS, '--out', 'yolo', '--format', 'yolo')
+    for row, image, one in zip(rows, data['images'], data['annotations']):
+        x, y, w, h = one['bbox']
+        assert row['image'] == image['file_name']
+        assert int(row['label']) + 1 == one['category_id']
+        assert row['class'] == 'abc'[int(row['label'])]
+        assert float(row['score']) == one['score']
+        assert (int(row['width']), int(row['height'])) == (
+            image['width'],
+            image['height'],
+        )
+        corners = [float(row[key]) for key in ('x0', 'y0', 'x1', 'y1')]
+        assert corners == pytest.approx([x, y, x + w, y + h], abs=2e-3)
+        text = (
+            (folder / 'yolo' / 'labels' / row['image']).with_suffix('.txt').read_text()
+        )
+        label, *numbers = map(float, text.split())
+        assert label == int(row['label'])
+        sides = [image['width'], image['height']] * 2
+        numbers = [number * side for number, side in zip(numbers, sides)]
+        assert numbers == pytest.approx([x + w / 2, y + h / 2, w, h], abs=2e-3)
+    assert len(rows) == 6
+
+
+@pytest.mark.parametrize('name', ['coco', 'csv', 'voc', 'yolo'])
+def test_a_file_for_a_folder_and_the_other_way(folder, name):
+    out = folder / 'out'
+    if name in ('voc', 'yolo'):
+        out.write_text('')
+        match = 'out is a file, but .*Folder writes a folder.*--out.*--format'
+    else:
+        out.mkdir()
+        match = 'out is a folder, but .*File writes a file.*--out.*--format'
+    with pytest.raises(SystemExit, match=match):
+        call(*WORDS, '--out', out, '--format', name)
+
+
+def test_wrong_counts_and_bad_images(folder):
     (folder / 'data' / 'd').mkdir()
     (folder / 'data' / 'd' / 'x.png').write_bytes(
         (folder / 'data' / 'a' / '0.png').read_bytes()

@@ -1,24 +1,18 @@
+"""Annotations through a random pipeline."""
+
 import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
 from mmengine.registry import init_default_scope
 
+from bas_mm.analysis.replay import replay, tint
 from bas_mm.datasets import LoadLocAnnotations
-
-from .tiny_wsol import call, load_tool, write_config
-
-tool = load_tool('visualizations/browse_dataset.py')
-
-
-@pytest.fixture(scope='module')
-def config(tmp_path_factory):
-    return write_config(tmp_path_factory.mktemp('browse'))
 
 
 @pytest.fixture
-def picture(tmp_path):
-    """A black picture with a red object, its box and its mask."""
+def drawn(tmp_path):
+    """A black image with a red object, its box and its mask."""
     init_default_scope('mmpretrain')
     image = np.zeros((90, 120, 3), np.uint8)
     image[30:60, 40:70, 2] = 255
@@ -51,13 +45,13 @@ GEOMETRY = [
 
 
 @pytest.mark.parametrize('geometry', GEOMETRY)
-def test_annotations_follow_the_pixels(picture, geometry):
+def test_annotations_follow_the_pixels(drawn, geometry):
     """The object in the view tells where box and mask must be."""
     pipeline = Compose([dict(type='LoadImageFromFile'), *geometry, *PACK])
     np.random.seed(1)
     places = set()
     for _ in range(8):
-        view, sample = tool.replay(pipeline.transforms, picture, LoadLocAnnotations())
+        view, sample = replay(pipeline.transforms, drawn, LoadLocAnnotations())
         view = view.numpy().astype(int)
         seen = view[2] - view[1] > 60
         if not seen.any():
@@ -73,7 +67,7 @@ def test_annotations_follow_the_pixels(picture, geometry):
         assert len(places) > 2
 
 
-def test_colours_turned_round(picture):
+def test_colors_turned_round(drawn):
     pipeline = Compose(
         [
             dict(type='LoadImageFromFile'),
@@ -82,12 +76,12 @@ def test_colours_turned_round(picture):
             *PACK,
         ]
     )
-    _, sample = tool.replay(pipeline.transforms, picture, LoadLocAnnotations())
+    _, sample = replay(pipeline.transforms, drawn, LoadLocAnnotations())
     np.testing.assert_allclose(sample.gt_bboxes, [[20, 15, 35, 30]], atol=1)
     assert sample.gt_seg_map.sum() == pytest.approx(225, abs=40)
 
 
-def test_view_is_the_one_of_the_plain_pipeline(picture):
+def test_view_is_the_one_of_the_plain_pipeline(drawn):
     pipeline = Compose(
         [
             dict(type='LoadImageFromFile'),
@@ -98,39 +92,37 @@ def test_view_is_the_one_of_the_plain_pipeline(picture):
     )
     views = []
     for run in (
-        lambda: tool.replay(pipeline.transforms, picture, LoadLocAnnotations())[0],
-        lambda: pipeline(dict(picture))['inputs'],
+        lambda: replay(pipeline.transforms, drawn, LoadLocAnnotations())[0],
+        lambda: pipeline(dict(drawn))['inputs'],
     ):
         np.random.seed(3)
         views.append([run().numpy() for _ in range(4)])
     np.testing.assert_array_equal(*views)
 
 
-def test_no_annotations(picture):
+def test_no_annotations(drawn):
     pipeline = Compose([dict(type='LoadImageFromFile'), *PACK])
-    info = dict(img_path=picture['img_path'], gt_label=0)
-    _, sample = tool.replay(pipeline.transforms, info, LoadLocAnnotations())
+    info = dict(img_path=drawn['img_path'], gt_label=0)
+    _, sample = replay(pipeline.transforms, info, LoadLocAnnotations())
     assert 'gt_bboxes' not in sample and 'gt_seg_map' not in sample
 
 
-def test_ignored_pixels(picture):
-    mask = cv2.imread(picture['seg_map_path'], 0)
+def test_ignored_pixels(drawn):
+    mask = cv2.imread(drawn['seg_map_path'], 0)
     mask[:10] = 100
-    cv2.imwrite(picture['seg_map_path'], mask)
+    cv2.imwrite(drawn['seg_map_path'], mask)
     pipeline = Compose([dict(type='LoadImageFromFile'), *PACK])
-    _, sample = tool.replay(
-        pipeline.transforms, picture, LoadLocAnnotations(128, ignore=100)
-    )
+    _, sample = replay(pipeline.transforms, drawn, LoadLocAnnotations(128, ignore=100))
     assert (sample.gt_seg_map[:10] == 255).all()
     assert (sample.gt_seg_map[30:60, 40:70] == 1).all()
     assert (sample.gt_seg_map == 0).sum() == 90 * 120 - 10 * 120 - 900
 
 
-def test_pipeline_that_packs_nothing(picture):
+def test_pipeline_that_packs_nothing(drawn):
     with pytest.raises(ValueError, match='must end in PackInputs'):
-        tool.replay(
+        replay(
             Compose([dict(type='LoadImageFromFile')]).transforms,
-            picture,
+            drawn,
             LoadLocAnnotations(),
         )
 
@@ -139,36 +131,9 @@ def test_tint():
     view = np.full((20, 20, 3), 100, np.uint8)
     mask = np.zeros((20, 20), np.uint8)
     mask[5:15, 5:15], mask[:3] = 1, 255
-    drawn = tool.tint(view, mask)
+    drawn = tint(view, mask)
     assert (view == 100).all()
     assert drawn[10, 10].tolist() == [70, 146, 146]
     assert drawn[5, 10].tolist() == [0, 255, 255]
     assert drawn[18, 18].tolist() == [100] * 3
     assert drawn[1, 10].tolist() == [108] * 3
-
-
-@pytest.mark.parametrize('split', ['train', 'test'])
-def test_command(config, tmp_path, capsys, split):
-    call(tool, config, '--split', split, '--num', 4, '--out-dir', tmp_path)
-    text = capsys.readouterr().out
-    assert f'9 pictures in {split}, 3 classes; 4 drawn' in text
-    files = sorted(p.name for p in tmp_path.iterdir())
-    assert len(files) == 5 and files[-1] == 'sheet.png'
-    red = cv2.imread(str(tmp_path / 'sheet.png')).astype(int)
-    red = (red[..., 2] > 200) & (red[..., 0] < 60) & (red[..., 1] < 60)
-    assert red.sum() > 200  # boxes
-
-
-def test_unreadable_picture(config, tmp_path, capsys):
-    root = config.parent / 'toy'
-    broken = sorted((root / 'images').rglob('train*.jpg'))[0]
-    whole = broken.read_bytes()
-    broken.write_bytes(b'no picture')
-    try:
-        call(tool, config, '--num', 9, '--out-dir', tmp_path, '--on-error', 'skip')
-        text = capsys.readouterr().out
-        assert '8 drawn' in text and f'1 skipped:\n    {broken}' in text
-        with pytest.raises(Exception):  # noqa: B017  the loader's own
-            call(tool, config, '--num', 9, '--out-dir', tmp_path)
-    finally:
-        broken.write_bytes(whole)

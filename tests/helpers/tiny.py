@@ -1,10 +1,4 @@
-"""A tiny BAS or CAM on nine drawn pictures, for the tests of the tools."""
-
-import contextlib
-import importlib.util
-import sys
-from pathlib import Path
-from unittest import mock
+"""A tiny BAS or CAM on nine drawn images."""
 
 import torch
 from mmengine.config import Config
@@ -12,8 +6,6 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 import bas_mm  # noqa: F401
-
-TOOLS = Path(__file__).parents[2] / 'tools'
 
 CONFIG = """
 default_scope = 'mmpretrain'
@@ -95,26 +87,3 @@ def save(path, checkpoint):
     """Write a checkpoint of the model of a config."""
     torch.save(build(path)[1].state_dict(), checkpoint)
     return checkpoint
-
-
-def load_tool(name):
-    """A tool as a module."""
-    spec = importlib.util.spec_from_file_location(
-        Path(name).stem + '_tool', TOOLS / name
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextlib.contextmanager
-def command_line(*words):
-    """Stand in for the command line of a tool."""
-    with mock.patch.object(sys, 'argv', ['tool', *map(str, words)]):
-        yield
-
-
-def call(tool, *words):
-    """Run a tool's ``main``."""
-    with command_line(*words):
-        tool.main()

@@ -1,0 +1,220 @@
+"""Trainings in processes of their own: each once, resumed where it was killed.
+
+A :class:`Run` is a config with some settings changed, a :class:`Job` is a run
+with one seed. Nothing here knows what is studied.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+Metrics = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """A config with some settings changed: a row of a table.
+
+    Attributes:
+        name: Its name.
+        overrides: Dotted settings that differ from the config.
+        x: Its place on a plot's axis; None if it has none.
+    """
+
+    name: str
+    overrides: dict[str, Any]
+    x: float | None = None
+
+
+class Job(NamedTuple):
+    """One training: a run with a seed, and where it is kept.
+
+    Attributes:
+        name: What it is called on the terminal.
+        config: File of its config.
+        folder: Folder of its checkpoints and logs.
+        result: File of its metrics, there once it is done.
+    """
+
+    name: str
+    config: Path
+    folder: Path
+    result: Path
+
+    @property
+    def state(self) -> str:
+        """How far it is: 'done', 'started' or 'new'."""
+        if self.result.exists():
+            return 'done'
+        return 'started' if (self.folder / 'last_checkpoint').exists() else 'new'
+
+
+def make_jobs(
+    names: Sequence[str], seeds: Sequence[int], work_dir: str | os.PathLike[str]
+) -> dict[str, list[Job]]:
+    """Give each run with each seed its place; nothing is written.
+
+    Args:
+        names: Names of the runs.
+        seeds: Seeds of each run.
+        work_dir: Folder of all.
+
+    Returns:
+        The jobs of each run, one for each seed.
+
+    Raises:
+        ValueError: If two runs have the same name as a file.
+
+    Example:
+        >>> jobs = make_jobs(['no warm-up'], [0, 1], 'out')
+        >>> [job.result.as_posix() for job in jobs['no warm-up']]
+        ['out/no-warm-up-seed0.json', 'out/no-warm-up-seed1.json']
+    """
+    root, jobs = Path(work_dir), {}
+    for name in names:
+        slug = re.sub(r'[^\w.+=-]+', '-', name)
+        jobs[name] = [
+            Job(
+                f'{name}, seed {seed}',
+                *(root / f'{slug}-seed{seed}{end}' for end in ('.py', '', '.json')),
+            )
+            for seed in seeds
+        ]
+    files = [job.result for group in jobs.values() for job in group]
+    if len(set(files)) < len(files) or len(jobs) < len(names):
+        raise ValueError(
+            'Two runs have the same name, or two seeds are the same: '
+            f'{list(names)}, {list(seeds)}.'
+        )
+    return jobs
+
+
+def write_config(
+    cfg: Config, overrides: Mapping[str, Any], seed: int, job: Job
+) -> None:
+    """Write the config of a job.
+
+    Args:
+        cfg: The config, not changed.
+        overrides: Dotted settings that differ.
+        seed: The seed.
+        job: The job.
+
+    Raises:
+        ValueError: If the job was begun with another config.
+    """
+    cfg = Config(cfg.to_dict())
+    cfg.merge_from_dict(
+        {**overrides, 'work_dir': str(job.folder), 'randomness.seed': seed}
+    )
+    text = cfg.pretty_text
+    if job.config.exists() and job.state != 'new':
+        if job.config.read_text(encoding='utf-8') != text:
+            raise ValueError(
+                f'{job.config} was begun with other settings than these. '
+                'Give another --work-dir, or remove the files '
+                f'{job.config.stem}* there to run it anew.'
+            )
+        return
+    job.config.parent.mkdir(parents=True, exist_ok=True)
+    job.config.write_text(text, encoding='utf-8')
+
+
+def call(command: str, job: Job, *options: str) -> None:
+    """Run a command of ``bas-mm`` on the config of a job.
+
+    Its output is kept beside the job's folder.
+
+    Args:
+        command: The command, such as 'train'.
+        job: The job.
+        *options: More for the command line.
+
+    Raises:
+        RuntimeError: If it fails, with the end of its output.
+    """
+    log = job.folder.with_suffix(job.folder.suffix + '.log')
+    words = [sys.executable, '-m', 'bas_mm', command, str(job.config), *options]
+    with open(log, 'ab') as file:
+        code = subprocess.call(words, stdout=file, stderr=subprocess.STDOUT)
+    if code:
+        tail = log.read_text(encoding='utf-8', errors='replace')
+        tail = '\n    '.join(tail.rstrip().splitlines()[-5:])
+        raise RuntimeError(
+            f'bas-mm {command} ended with code {code}. Its output is in {log}, the '
+            f'last lines:\n    {tail}'
+        )
+
+
+def last_checkpoint(job: Job) -> str:
+    """Find the latest checkpoint of a job.
+
+    Raises:
+        RuntimeError: If there is none.
+    """
+    path = job.folder / 'last_checkpoint'
+    if not path.exists():
+        raise RuntimeError(
+            f'The training in {job.folder} has left no checkpoint: the config '
+            'needs `default_hooks.checkpoint`.'
+        )
+    return path.read_text(encoding='utf-8').strip()
+
+
+def train(job: Job) -> str:
+    """Train a job, from where it was left.
+
+    Returns:
+        Its last checkpoint.
+    """
+    resume = ['--resume'] if job.state == 'started' else []
+    call('train', job, '--no-validate', *resume)
+    return last_checkpoint(job)
+
+
+def train_and_test(job: Job) -> None:
+    """Train and test a job; it is done when its result file is there."""
+    checkpoint = train(job)
+    half = job.result.with_suffix('.tmp.json')
+    call('test', job, checkpoint, '--out', str(half))
+    os.replace(half, job.result)
+
+
+def run_jobs(
+    jobs: Sequence[Job], action: Callable[[Job], Any] = train_and_test
+) -> Iterator[tuple[Job, str]]:
+    """Do what is not done, one job after the other; a failure stops none.
+
+    Args:
+        jobs: The jobs.
+        action: What is done with each.
+
+    Yields:
+        Each job that was not done, and what went wrong ('' for nothing).
+    """
+    for number, job in enumerate(jobs, 1):
+        if job.state == 'done':
+            continue
+        print(f'[{number}/{len(jobs)}] {job.name}', flush=True)
+        error = ''
+        try:
+            action(job)
+        except RuntimeError as caught:
+            error = str(caught)
+            print(f'  failed: {error}', flush=True)
+        yield job, error
+
+
+def read_results(jobs: Sequence[Job]) -> list[Metrics]:
+    """Read the metrics of the jobs that are done."""
+    return [
+        json.loads(job.result.read_text(encoding='utf-8'))
+        for job in jobs
+        if job.state == 'done'
+    ]

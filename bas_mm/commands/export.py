@@ -1,0 +1,133 @@
+"""Write boxes and masks of a whole data set, to train a detector on.
+
+By --format, --out is
+
+  coco          a file, a data set: images, annotations (boxes and masks),
+                categories; as ground truth for pycocotools, or to train on
+  coco-results  a file, a list of detections, boxes and masks
+  csv           a file, a row for each box
+  voc           a folder, a Pascal-VOC XML file for each image
+  yolo          a folder, a data set with a text file for each image
+"""
+
+import argparse
+import os.path as osp
+from typing import Any
+
+import bas_mm
+from bas_mm.apis.exports import FORMATS
+from bas_mm.apis.inferencer import WSOLInferencer
+from bas_mm.structures import TestOptions
+from bas_mm.utils.configs import build_dataset, first_dataset, read_config
+from bas_mm.utils.options import add_config_arguments, add_inference_arguments
+
+HELP = 'write boxes and masks of a data set'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument('config', help='config file, or its name')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='PATH',
+        help='file to write; a folder for --format voc and yolo',
+    )
+    parser.add_argument(
+        '--format',
+        choices=list(FORMATS),
+        default='coco',
+        help='what is written (default: coco)',
+    )
+    parser.add_argument(
+        '--split',
+        choices=['train', 'test'],
+        default='train',
+        help='which data set of the config (default: train)',
+    )
+    parser.add_argument(
+        '--use-labels',
+        choices=['auto', 'never'],
+        default='auto',
+        help='auto: the labels of the data set name the objects and choose '
+        'the map (map_label=gt); never: the model predicts (default: auto)',
+    )
+    parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
+    add_inference_arguments(parser)
+    add_config_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export; what was found before an error is written."""
+    cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
+    inferencer = WSOLInferencer(cfg, args.checkpoint, args.device, view=args.view)
+    dataset = build_dataset(cfg, args.split, pipeline=[])
+    classes = (dataset.metainfo or {}).get('classes')
+    if classes and len(classes) != len(inferencer.classes):
+        raise ValueError(
+            f'The data set has {len(classes)} classes and the model '
+            f'{len(inferencer.classes)}: give the checkpoint that was trained '
+            'on it, with its config.'
+        )
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    labels = [info.get('gt_label') for info in infos]
+    use_labels = args.use_labels == 'auto' and None not in labels
+    data_root = first_dataset(cfg.get(f'{args.split}_dataloader')).get('data_root')
+    options = inferencer.test_options.replace(
+        threshold=args.threshold,
+        topk=args.topk,
+        map_label='gt' if use_labels else 'pred',
+    )
+    source = describe_source(args, options, data_root)
+    export = FORMATS[args.format](args.out, inferencer.classes, source)
+    results = inferencer.stream(
+        [info['img_path'] for info in infos],
+        batch_size=args.batch_size,
+        threshold=args.threshold,
+        topk=args.topk,
+        labels=labels if use_labels else None,
+        multi=args.multi,
+        return_mask=True,
+        on_error=args.on_error,
+    )
+    try:
+        for result in results:
+            label = result['pred_label']
+            if use_labels:
+                label = int(labels[result['index']])
+            score = float(result['scores'][label])
+            path = osp.relpath(result['img_path'], data_root or osp.curdir)
+            export.add(
+                path.replace(osp.sep, '/'),
+                result['ori_shape'],
+                [(label, score, box) for box in result.get('bboxes', [result['bbox']])],
+                masks=result.get('masks', [result['mask']]),
+                source=result['img_path'],
+            )
+    finally:
+        export.finish(inferencer.skipped)
+        print(
+            f'{export.num_images} images, {export.num_objects} objects, '
+            f'{len(export.skipped)} left out: {export.path}',
+            flush=True,
+        )
+
+
+def describe_source(
+    args: argparse.Namespace, options: TestOptions, data_root: str | None
+) -> dict[str, Any]:
+    """Say where the boxes come from."""
+    return dict(
+        description='pseudo labels of a weakly supervised localizer',
+        config=args.config,
+        checkpoint=args.checkpoint,
+        data_root=data_root,
+        split=args.split,
+        view=args.view,
+        threshold=options.threshold,
+        topk=options.topk,
+        map_label=options.map_label,
+        multi=args.multi,
+        bas_mm=bas_mm.__version__,
+    )

@@ -1,0 +1,129 @@
+"""Say what is in images and where: boxes as a file, and drawings.
+
+Without --model the classes are the 1,000 of ImageNet.
+
+DIR gets a drawing of each image and, by --format,
+
+  coco          results.json, a data set: images, annotations, categories
+  coco-results  results.json, a list of detections
+  csv           results.csv, a row for each box
+  voc           voc/, a Pascal-VOC XML file for each image
+  yolo          yolo/, a data set with a text file for each image
+"""
+
+import argparse
+import os.path as osp
+from typing import Any
+
+from bas_mm.apis.exports import FORMATS, Found
+from bas_mm.apis.images import list_images
+from bas_mm.apis.inferencer import Result, WSOLInferencer
+from bas_mm.utils.options import add_inference_arguments, add_model_arguments
+
+HELP = 'say what is in images and where'
+FILES = {
+    'coco': 'results.json',
+    'coco-results': 'results.json',
+    'csv': 'results.csv',
+    'voc': 'voc',
+    'yolo': 'yolo',
+}
+#: Up to so many images, each gets a line on the terminal.
+FEW = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        'inputs', nargs='+', metavar='IMG_OR_DIR', help='images or folders'
+    )
+    add_model_arguments(parser)
+    parser.add_argument(
+        '--out-dir',
+        default='localized',
+        metavar='DIR',
+        help='folder for boxes and drawings (default: localized)',
+    )
+    parser.add_argument(
+        '--format',
+        choices=list(FORMATS),
+        default='coco',
+        help='what the boxes are written as (default: coco)',
+    )
+    parser.add_argument('--no-pictures', action='store_true', help='draw nothing')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='ask where these classes are (names or indices)',
+    )
+    add_inference_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Localize; what was found before an error is written."""
+    inferencer = WSOLInferencer(args.model, args.weights, args.device, view=args.view)
+    options = inferencer.test_options.replace(threshold=args.threshold, topk=args.topk)
+    info = dict(
+        model=args.model or 'default',
+        weights=args.weights,
+        view=args.view,
+        threshold=options.threshold,
+        topk=1 if args.classes else options.topk,
+        classes=args.classes,
+        multi=args.multi,
+    )
+    path = osp.join(args.out_dir, FILES[args.format])
+    export = FORMATS[args.format](path, inferencer.classes, info)
+    few = len(list_images(args.inputs)) <= FEW
+    results = inferencer.stream(
+        args.inputs,
+        batch_size=args.batch_size,
+        threshold=args.threshold,
+        topk=args.topk,
+        classes=args.classes,
+        multi=args.multi,
+        show_dir=None if args.no_pictures else args.out_dir,
+        on_error=args.on_error,
+    )
+    try:
+        for result in results:
+            drawing = result.get('vis_path')
+            export.add(
+                result['name'],
+                result['ori_shape'],
+                list_found(result),
+                source=result['img_path'],
+                path=result['img_path'],
+                picture=drawing and osp.relpath(drawing, args.out_dir),
+            )
+            if few:
+                print(describe(result), flush=True)
+    finally:
+        export.finish(inferencer.skipped)
+        print(
+            f'{export.num_images} images, {len(export.skipped)} left out: '
+            f'{export.path}',
+            flush=True,
+        )
+
+
+def list_found(result: Result) -> list[Found]:
+    """List class, score and box of the objects in an image."""
+    asked: list[dict[str, Any]] = result.get('asked') or [
+        dict(result, label=result['pred_label'], score=result['pred_score'])
+    ]
+    return [
+        (one['label'], one['score'], box)
+        for one in asked
+        for box in one.get('bboxes', [one['bbox']])
+    ]
+
+
+def describe(result: Result) -> str:
+    """Say in one line what is in an image and where."""
+    x0, y0, x1, y1 = (round(float(value)) for value in result['bbox'])
+    return (
+        f'{result["name"]}: {result["pred_class"]} ({result["pred_score"]:.2f}) '
+        f'at x {x0} to {x1}, y {y0} to {y1}'
+    )

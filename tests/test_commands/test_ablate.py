@@ -1,0 +1,188 @@
+"""``bas-mm ablate``."""
+
+import csv
+import json
+import shlex
+import sys
+
+import cv2
+import pytest
+from mmengine.config import Config
+
+from bas_mm.analysis import jobs
+from tests.helpers.commands import call
+from tests.helpers.tiny import save, write_config
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp('ablate'))
+
+
+def read_table(folder):
+    """The rows of ``table.md``: from names to cells."""
+    lines = (folder / 'table.md').read_text().splitlines()
+    rows = [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in lines[2:]
+        if line.startswith('|')
+    ]
+    return {name: cells for name, *cells in rows}
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What is run; in this process, so that a test is not mostly imports."""
+    done = []
+
+    def run(words, **kwargs):
+        assert words[:3] == [sys.executable, '-m', 'bas_mm']
+        done.append([words[3], *words[5:]])
+        call(*words[3:])
+        return 0
+
+    monkeypatch.setattr(jobs.subprocess, 'call', run)
+    return done
+
+
+def test_study_is_killed_and_resumed(config, tmp_path, monkeypatch, capsys, done):
+    out = tmp_path / 'study'
+    words = [config, '--study', 'loss', '--work-dir', out]
+    call('ablate', *words, '--dry-run')
+    text = capsys.readouterr().out
+    assert '4 runs in' in text and 'model.head.loss.lambda_=0' in text
+    assert not out.exists()
+
+    file = tmp_path / 'runs.yaml'
+    file.write_text('full: {}\nno bas: {model.head.loss.lambda_: 0}\n')
+    words = [config, '--overrides', file, '--work-dir', out]
+    run, killed = jobs.subprocess.call, []
+
+    def kill(command, **kwargs):
+        if 'no-bas' in command[4] and command[3] == 'train':
+            # the second run dies after its first epoch
+            text = (out / 'no-bas-seed0.py').read_text()
+            short = tmp_path / 'no-bas-seed0.py'
+            short.write_text(text.replace('max_epochs=2', 'max_epochs=1'))
+            run([*command[:4], str(short), *command[5:]])
+            killed.append(command)
+            raise KeyboardInterrupt
+        return run(command, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.subprocess, 'call', kill)
+        with pytest.raises(KeyboardInterrupt):
+            call('ablate', *words)
+    assert killed and (out / 'full-seed0.json').exists()
+    assert (out / 'no-bas-seed0' / 'epoch_1.pth').exists()
+    assert 'full' in read_table(out)  # what there is
+    capsys.readouterr()
+    del done[:]
+    call('ablate', *words)
+    assert [words[0] for words in done] == ['train', 'test']  # the second only
+    assert '--resume' in done[0]
+    text = capsys.readouterr().out
+    assert 'done     full, seed 0' in text
+    assert 'started  no bas, seed 0' in text
+    assert not (out / 'no-bas-seed0' / 'epoch_1.pth').exists()
+
+    # what stands in the table is what the runs gave
+    table = read_table(out)
+    for name, slug in (('full', 'full'), ('no bas', 'no-bas')):
+        metrics = json.loads((out / f'{slug}-seed0.json').read_text())
+        assert table[name][0] == f'{metrics["wsol/gt_known"]:.2f}'
+        saved = Config.fromfile(out / f'{slug}-seed0.py')
+        assert saved.randomness.seed == 0
+        assert saved.model.head.loss.get('lambda_', 1) == (1 if slug == 'full' else 0)
+    text = (out / 'table.md').read_text()
+    assert text.endswith(f'`{shlex.join(map(str, ["bas-mm", "ablate", *words]))}`\n')
+    with open(out / 'table.csv', newline='') as file:
+        assert [r['run'] for r in csv.DictReader(file)] == ['full', 'no bas']
+    assert cv2.imread(str(out / 'plot.png')).std() > 5
+
+    # killed in its test: nothing is trained again, the figures are the same
+    before = (out / 'full-seed0.json').read_text()
+    (out / 'full-seed0.json').unlink()
+    trained = (out / 'full-seed0' / 'epoch_2.pth').stat().st_mtime_ns
+    call('ablate', *words)
+    assert (out / 'full-seed0.json').read_text() == before
+    assert (out / 'full-seed0' / 'epoch_2.pth').stat().st_mtime_ns == trained
+
+    # other settings in the same place are refused
+    with pytest.raises(SystemExit, match='begun with other settings'):
+        call('ablate', *words, '--cfg-options', 'model.head.threshold=0.1')
+    assert len(done) == 4
+
+
+def test_failed_run(config, tmp_path, capsys):
+    """The command in a process of its own; the others go on."""
+    table = tmp_path / 'runs.json'
+    table.write_text(json.dumps({'wrong': {'model.head.topk': 0}}))
+    with pytest.raises(SystemExit, match='1 of 1 runs failed'):
+        call('ablate', config, '--overrides', table, '--work-dir', tmp_path / 'out')
+    text = capsys.readouterr().out
+    assert 'failed: bas-mm train ended with code 1' in text
+    assert '(model.head.topk) must be at least 1' in text
+
+
+def test_topk_study(config, tmp_path, capsys, done):
+    checkpoint = save(config, tmp_path / 'a.pth')
+    out = tmp_path / 'given'
+    call(
+        'ablate',
+        config,
+        '--study',
+        'topk',
+        '--checkpoint',
+        checkpoint,
+        '--work-dir',
+        out,
+    )
+    assert not done
+    assert list(read_table(out)) == ['K=1', 'K=2', 'K=3']
+    with pytest.raises(SystemExit, match=r'K must be 1 to 3.*got \[4\]'):
+        call(
+            'ablate',
+            config,
+            '--study',
+            'topk',
+            '--checkpoint',
+            checkpoint,
+            '--work-dir',
+            out,
+            '--values',
+            4,
+        )
+
+    out = tmp_path / 'trained'
+    call(
+        'ablate',
+        config,
+        '--study',
+        'topk',
+        '--seeds',
+        0,
+        1,
+        '--work-dir',
+        out,
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+    )
+    assert [words[0] for words in done] == ['train'] * 2
+    assert '±' in (out / 'table.md').read_text()
+    with open(out / 'table.csv', newline='') as file:
+        assert len(list(csv.DictReader(file))) == 6
+
+
+@pytest.mark.parametrize(
+    'words, message',
+    [
+        (['--study', 'mask', '--values', '1'], '--values is for --study lambda'),
+        (['--study', 'loss', '--checkpoint', 'x'], 'other studies train'),
+        ([], 'one of the arguments --study --overrides is required'),
+    ],
+)
+def test_wrong_command(config, capsys, words, message):
+    with pytest.raises(SystemExit):
+        call('ablate', config, *words)
+    assert message in capsys.readouterr().err
