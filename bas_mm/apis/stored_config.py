@@ -51,7 +51,7 @@ def stored_config(checkpoint: Mapping[str, Any], path: str) -> Config:
         raise ValueError(f'The checkpoint {path!r} does not carry its config. {hint}')
     try:
         values = {
-            node.targets[0].id: _value(node.value)
+            node.targets[0].id: read_literal(node.value)
             for node in ast.parse(text).body
             if isinstance(node, ast.Assign)
             and isinstance(node.targets[0], ast.Name)
@@ -72,26 +72,38 @@ def stored_config(checkpoint: Mapping[str, Any], path: str) -> Config:
     return Config(ConfigDict(values))
 
 
-def _value(node: ast.expr) -> Any:
-    """Evaluate literals, ``dict(...)``, ``set()`` and ``inf``."""
+def read_literal(node: ast.expr) -> Any:
+    """Evaluate literals, ``dict(...)``, ``set()`` and ``inf``, and nothing else.
+
+    Args:
+        node: An expression.
+
+    Raises:
+        ValueError: If it is more than data.
+
+    Example:
+        >>> read_literal(ast.parse('dict(a=[1, -inf])', mode='eval').body)
+        {'a': [1, -inf]}
+    """
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        args = [_value(arg) for arg in node.args]
+        args = [read_literal(arg) for arg in node.args]
         if node.func.id == 'dict':
-            kwargs = {key.arg: _value(key.value) for key in node.keywords}
-            return dict(*args, **kwargs)
+            pairs = [(key.arg, read_literal(key.value)) for key in node.keywords]
+            if all(name for name, _ in pairs):
+                return dict(*args, **{str(name): value for name, value in pairs})
         if node.func.id in ('set', 'list', 'tuple') and not node.keywords:
             return dict(set=set, list=list, tuple=tuple)[node.func.id](*args)
     if isinstance(node, ast.Name) and node.id in ('inf', 'nan'):
         return getattr(math, node.id)
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         kind = dict(List=list, Tuple=tuple, Set=set)[type(node).__name__]
-        return kind(_value(item) for item in node.elts)
+        return kind(read_literal(item) for item in node.elts)
     if isinstance(node, ast.Dict):
-        return {
-            _value(key): _value(value) for key, value in zip(node.keys, node.values)
-        }
+        keys = [key for key in node.keys if key is not None]
+        if len(keys) == len(node.values):
+            return dict(zip(map(read_literal, keys), map(read_literal, node.values)))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_value(node.operand)
+        return -read_literal(node.operand)
     return ast.literal_eval(node)
 
 

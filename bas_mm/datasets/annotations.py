@@ -51,9 +51,7 @@ def read_table(
                     f'got `{line.strip()}`.'
                 ) from None
             if key in table:
-                raise ValueError(
-                    f'{path}, line {number}: the id {key} occurs twice.'
-                )
+                raise ValueError(f'{path}, line {number}: the id {key} occurs twice.')
             table[key] = row
     return table
 

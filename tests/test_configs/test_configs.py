@@ -12,6 +12,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from bas_mm.engine.checkpoint import PYPI_WEIGHTS
+from bas_mm.utils.configs import load_config_file
 
 ROOT = Path(__file__).parents[2] / 'configs'
 PAPER = ('vgg16', 'resnet50', 'inception-v3', 'mobilenet-v1')
@@ -281,3 +282,9 @@ def test_metafile_names_configs_that_exist():
     configs = re.findall(r'Config: (\S+)', metafile)
     assert len(configs) == 8
     assert all((ROOT.parent / c).is_file() for c in configs)
+
+
+def test_the_default_model():
+    cfg = load_config_file('cam_efficientnet-lite0_imagenet')
+    assert cfg.model.head.num_classes == 1000
+    assert cfg.model.head.map_label == 'pred' and cfg.model.backbone.dilate

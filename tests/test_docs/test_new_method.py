@@ -74,10 +74,9 @@ def test_the_layer_does_what_the_page_says():
 def test_the_head_of_the_page_trains():
     *_, (_, text) = blocks('python')
     exec(text, {})
-    model = build_model('CAM', 'tiny', type='ErasingHead').train()
+    model = build_model('CAM', 'mobilenet-v1', type='ErasingHead').train()
     losses = model.loss(torch.randn(2, 3, 64, 64), make_samples(0, 1))
     assert set(losses) == {'loss_cls', 'loss_erased', 'acc', 'peak_logit'}
-    # nothing below 0.7 of the maximum erased: both ask the same of the network
     assert losses['loss_erased'] != losses['loss_cls']
     (losses['loss_cls'] + losses['loss_erased']).backward()
     assert all(p.grad is not None for p in model.parameters())

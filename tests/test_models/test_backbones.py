@@ -254,3 +254,29 @@ def test_efficientnet_lite0_frozen_stages():
 def test_efficientnet_lite0_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         EfficientNetLite0(**kwargs)
+
+
+def test_dilated_trunk_has_the_features_of_the_stock_one():
+    """At every other pixel; and not without the dilation."""
+    torch.manual_seed(0)
+    stock = EfficientNetLite0().eval()
+    for module in stock.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.weight.data.uniform_(0.5, 3)
+    inputs, strides = torch.randn(1, 3, 96, 96), (1, 2, 2, 2, 1, 1, 1)
+    with torch.no_grad():
+        (expected,) = stock(inputs)
+        assert expected.std() > 1e-3
+        for dilate in (True, False):
+            dense = EfficientNetLite0(strides=strides, dilate=dilate).eval()
+            dense.load_state_dict(stock.state_dict())
+            (ours,) = dense(inputs)
+            assert ours.shape[2:] == (6, 6)
+            same = torch.allclose(ours[..., 1::2, 1::2], expected, atol=1e-5)
+            assert same == dilate
+
+
+def test_dilation_changes_nothing_at_the_stock_strides():
+    trunk = EfficientNetLite0(dilate=True)
+    assert all(block.depthwise_conv.conv.dilation == (1, 1) for block in trunk.blocks)

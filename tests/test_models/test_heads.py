@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmpretrain.registry import MODELS
 
 from bas_mm.models import BASHead, CAMHead
 from bas_mm.structures import Acts
@@ -131,3 +132,36 @@ def test_soft_targets_give_the_mixed_loss():
     torch.testing.assert_close(losses['loss_cls'], expected)
     right = (acts.logits.argmax(1) == b).float().mean() * 100
     torch.testing.assert_close(losses['acc'].squeeze(), right)
+
+
+def test_linear_layer_becomes_the_last_conv(tmp_path):
+    linear = torch.nn.Linear(8, 5)
+    torch.save(
+        dict(fc=1, **{f'fc.{k}': v for k, v in linear.state_dict().items()}),
+        tmp_path / 'a.pth',
+    )
+    for kwargs in (dict(final_relu=False), dict()):
+        head = MODELS.build(
+            dict(
+                type='bas_mm.CAMHead',
+                num_classes=5,
+                in_channels=8,
+                num_convs=0,
+                init_cfg=dict(
+                    type='Pretrained', prefix='fc', checkpoint=str(tmp_path / 'a.pth')
+                ),
+                **kwargs,
+            )
+        )
+        head.init_weights()
+        feat = torch.randn(2, 8, 3, 4)
+        maps = linear(feat.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        expected = maps if kwargs else maps.relu()
+        assert torch.allclose(head.classifier(feat), expected, atol=1e-6)
+
+
+def test_a_heads_own_weights_load_as_before():
+    head = CAMHead(3, 8, mid_channels=4)
+    other = CAMHead(3, 8, mid_channels=4)
+    other.load_state_dict(head.state_dict())
+    assert torch.equal(other.classifier[-2].weight, head.classifier[-2].weight)

@@ -1,0 +1,90 @@
+"""Images found and read, and their views."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from bas_mm.apis import list_images, load_image
+from bas_mm.apis.images import Viewer
+
+RESIZE = dict(type='Resize', scale=(64, 64), backend='pillow')
+CROP = dict(type='CenterCrop', crop_size=48)
+PACK = dict(type='bas_mm.PackLocInputs')
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+def test_sixteen_bits_gray_and_alpha(write):
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    color = np.repeat(gray[..., None], 3, 2)
+    for name, array in dict(
+        gray=gray,
+        one=gray[..., None],
+        deep=(gray.astype(np.uint16) << 8) + 99,
+        color=color,
+        alpha=np.dstack([color, np.full_like(gray, 128)]),
+    ).items():
+        for source in (array, write(f'{name}.png', array)):
+            loaded = load_image(source)
+            assert loaded.dtype == np.uint8 and loaded.flags.c_contiguous
+            assert np.array_equal(loaded, color), name
+
+
+@pytest.mark.parametrize(
+    'array, match',
+    [
+        (np.zeros((4, 4, 2), np.uint8), r'got uint8 \(4, 4, 2\)'),
+        (np.zeros((4, 4, 3), np.float32), 'got float32'),
+        (np.zeros((0, 4, 3), np.uint8), 'not empty'),
+        (np.zeros((1, 4, 4, 3), np.uint8), r'\(1, 4, 4, 3\)'),
+    ],
+)
+def test_wrong_arrays(array, match):
+    with pytest.raises(ValueError, match=match):
+        load_image(array)
+    with pytest.raises(TypeError, match='got int'):
+        load_image(3)
+
+
+def test_names_of_files_arrays_and_folders(write, tmp_path, make_image):
+    image, _ = make_image()
+    first = write('in/b.PNG', image)
+    write('in/sub/a.bmp', image)
+    (tmp_path / 'in' / 'notes.txt').write_text('no image')
+    items = list_images([tmp_path / 'in', image, first])
+    assert [name for name, _ in items] == ['b.PNG', 'sub/a.bmp', '000002', 'b.PNG']
+    assert items[2][1] is image and items[0][1] == first
+    assert [name for name, _ in list_images(image)] == ['000000']
+
+
+def test_full_view_is_the_plain_resize(make_image):
+    image, _ = make_image(77, 131, (20, 20, 99, 60))
+    view = Viewer([dict(type='LoadImageFromFile'), RESIZE, CROP, PACK], 'full')(image)
+    expected = np.array(Image.fromarray(image).resize((48, 48), Image.BILINEAR))
+    assert torch.equal(view.inputs, torch.from_numpy(expected).permute(2, 0, 1))
+    assert view.crops is None and view.frame.image == (77, 131)
+
+
+def test_test_view_is_the_pipelines_crop(make_image):
+    image, _ = make_image()
+    view = Viewer([RESIZE, CROP, PACK], 'test')(image)
+    whole = np.array(Image.fromarray(image).resize((64, 64), Image.BILINEAR))
+    expected = torch.from_numpy(whole[8:56, 8:56]).permute(2, 0, 1)
+    assert torch.equal(view.inputs, expected)
+    ten = Viewer([RESIZE, dict(CROP, type='bas_mm.TenCrop'), PACK], 'test')(image)
+    assert torch.equal(ten.inputs, expected) and ten.crops.shape == (9, 3, 48, 48)
+
+
+def test_views_without_a_size_or_a_way_back():
+    edge = dict(type='ResizeEdge', scale=64)
+    with pytest.raises(ValueError, match=r"\['ResizeEdge'\].*view='full'"):
+        Viewer([edge, CROP, PACK], 'test')
+    assert Viewer([edge, CROP, PACK], 'full')(np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match='does not tell the size of the view'):
+        Viewer([edge, PACK], 'full')
