@@ -1,39 +1,37 @@
 """The commands of ``bas-mm``, a module each.
 
-A module has ``HELP``, one line; ``add_arguments(parser)``; and ``run(args)``.
-Its docstring is the long help.
+A module has ``add_arguments(parser)`` and ``run(args)``; its docstring is the
+long help.
 """
 
 import argparse
+import difflib
 import importlib
 import shlex
 import sys
 from collections.abc import Sequence
 
-#: Name of each command, and its module here.
+#: Name of each command, and what it does. Its module has its name, with ``_``.
 COMMANDS = {
-    name: name.replace('-', '_')
-    for name in (
-        'train',
-        'test',
-        'localize',
-        'export',
-        'webapp',
-        'eval-maps',
-        'report',
-        'compare',
-        'browse',
-        'ablate',
-        'activation-study',
-        'backbones',
-        'benchmark-sweep',
-    )
+    'train': 'train a model',
+    'test': 'test a checkpoint',
+    'localize': 'say what is in images and where',
+    'export': 'write boxes and masks of a data set',
+    'webapp': 'a page in the browser that localizes',
+    'eval-maps': 'evaluate saved maps of any origin',
+    'report': 'put tested runs side by side on one page',
+    'compare': 'draw the maps of runs side by side',
+    'browse': 'see what the model will see, annotated',
+    'ablate': 'the ablations of the paper, or runs of your own',
+    'activation-study': 'activation and cross-entropy of masked features',
+    'backbones': 'try which backbones can be cut',
+    'benchmark-sweep': 'time the sweep over thresholds',
 }
 
 
 def build_parser(command: str) -> argparse.ArgumentParser:
     """Build the parser of a command."""
-    module = importlib.import_module(f'bas_mm.commands.{COMMANDS[command]}')
+    module = importlib.import_module(f'{__name__}.{command.replace("-", "_")}')
     parser = argparse.ArgumentParser(
         prog=f'bas-mm {command}',
         description=module.__doc__,
@@ -49,10 +47,7 @@ def build_parser(command: str) -> argparse.ArgumentParser:
 
 def list_commands() -> str:
     """List the commands, a line each."""
-    lines = []
-    for name, file in COMMANDS.items():
-        module = importlib.import_module(f'bas_mm.commands.{file}')
-        lines.append(f'  {name:<18}{module.HELP}')
+    lines = [f'  {name:<18}{text}' for name, text in COMMANDS.items()]
     return '\n'.join(lines)
 
 
@@ -62,20 +57,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: The name of the command and its arguments. Defaults to those of
             the process.
+
+    Raises:
+        SystemExit: With a message if the command or its arguments are wrong,
+            or a ``ValueError``, ``OSError``, ``ImportError`` or ``KeyError``
+            (a type that is not registered) stops it. ``--debug`` lets these
+            through.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else '--help'
     if name in ('-h', '--help'):
         print(f'usage: bas-mm COMMAND ...\n\ncommands:\n{list_commands()}')
-        print('\n`bas-mm COMMAND --help` tells more.')
+        print('\n`bas-mm COMMAND --help` says more.')
+        return
+    if name == '--version':
+        from bas_mm import __version__
+
+        print(f'bas-mm {__version__}')
         return
     if name not in COMMANDS:
-        sys.exit(f'bas-mm has no command {name!r}; it has {", ".join(COMMANDS)}.')
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        meant = f'did you mean {near[0]}?' if near else f'it has {", ".join(COMMANDS)}.'
+        sys.exit(f'bas-mm has no command {name!r}; {meant}')
     args = build_parser(name).parse_args(words[1:])
     args.command_line = shlex.join(['bas-mm', *words])
     try:
         args.run(args)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, KeyError) as error:
         if args.debug:
             raise
-        sys.exit(f'{type(error).__name__}: {error}')
+        text = str(error)
+        if isinstance(error, KeyError):
+            text = f'{error.args[0]} (--debug shows where)'
+        sys.exit(f'{type(error).__name__}: {text}')

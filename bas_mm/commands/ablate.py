@@ -50,8 +50,6 @@ from bas_mm.analysis.topk import study_topk
 from bas_mm.utils.configs import read_config
 from bas_mm.utils.options import add_config_arguments
 
-HELP = 'the ablations of the paper, or runs of your own'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

@@ -29,8 +29,6 @@ from bas_mm.utils.configs import read_config
 from bas_mm.utils.options import add_config_arguments
 from bas_mm.visualization.sheet import spread_indices
 
-HELP = 'activation and cross-entropy of masked features'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

@@ -13,8 +13,6 @@ from rich.progress import track
 
 from bas_mm.analysis.backbones import backbone_table, list_backbones, try_backbone
 
-HELP = 'try which backbones can be cut'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

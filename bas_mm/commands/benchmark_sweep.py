@@ -15,8 +15,6 @@ from bas_mm.analysis.sweep_benchmark import one_core, time_kinds
 from bas_mm.localization import threshold_grid
 from bas_mm.utils.tables import render_table
 
-HELP = 'time the sweep over thresholds'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

@@ -33,8 +33,6 @@ from bas_mm.utils.options import add_config_arguments
 from bas_mm.visualization import WSOLVisualizer
 from bas_mm.visualization.sheet import make_grid, spread_indices, write_drawing
 
-HELP = 'see what the model will see, annotated'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

@@ -17,8 +17,6 @@ from bas_mm.utils.configs import read_config
 from bas_mm.utils.options import add_config_arguments
 from bas_mm.visualization.sheet import write_drawing
 
-HELP = 'draw the maps of runs side by side'
-
 
 def parse_run(text: str) -> tuple[str, str]:
     """Split ``CONFIG:CHECKPOINT``; either may hold the ``:`` of a drive.

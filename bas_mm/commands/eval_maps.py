@@ -38,8 +38,6 @@ from bas_mm.evaluation.saved_maps import evaluate_maps, read_samples
 from bas_mm.utils.files import write_atomic
 from bas_mm.utils.tables import metrics_table
 
-HELP = 'evaluate saved maps of any origin'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

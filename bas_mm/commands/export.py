@@ -21,8 +21,6 @@ from bas_mm.structures import TestOptions
 from bas_mm.utils.configs import build_dataset, first_dataset, read_config
 from bas_mm.utils.options import add_config_arguments, add_inference_arguments
 
-HELP = 'write boxes and masks of a data set'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

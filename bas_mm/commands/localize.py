@@ -20,7 +20,6 @@ from bas_mm.apis.images import list_images
 from bas_mm.apis.inferencer import Result, WSOLInferencer
 from bas_mm.utils.options import add_inference_arguments, add_model_arguments
 
-HELP = 'say what is in images and where'
 FILES = {
     'coco': 'results.json',
     'coco-results': 'results.json',

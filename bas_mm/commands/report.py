@@ -16,8 +16,6 @@ from pathlib import Path
 from bas_mm.analysis.report import build_report
 from bas_mm.analysis.report.runs import CENTER, WHOLE
 
-HELP = 'put tested runs side by side on one page'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

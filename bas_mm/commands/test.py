@@ -16,7 +16,6 @@ from bas_mm.utils.models import unwrap
 from bas_mm.utils.options import add_runner_arguments
 from bas_mm.utils.tables import metrics_table
 
-HELP = 'test a checkpoint'
 PICKLES = ('.pkl', '.pickle')
 
 

@@ -13,8 +13,6 @@ from bas_mm.engine.runner import build_runner, finish_config, start_config
 from bas_mm.utils.configs import dataloaders
 from bas_mm.utils.options import add_runner_arguments
 
-HELP = 'train a model'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

@@ -6,8 +6,6 @@ from bas_mm.apis.inferencer import WSOLInferencer
 from bas_mm.apis.webapp import build_page, import_gradio
 from bas_mm.utils.options import add_model_arguments
 
-HELP = 'a page in the browser that localizes'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""

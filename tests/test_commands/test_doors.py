@@ -5,14 +5,13 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from bas_mm.commands import COMMANDS
+from tests.helpers.commands import TOOLS, run
 
-TOOLS = Path(__file__).parents[2] / 'tools'
-DOORS = sorted(TOOLS.rglob('*.py'))
+DOORS = sorted(set(TOOLS.rglob('*.py')) - {TOOLS / 'build_backend.py'})
 
 
 LINE = re.compile(r"main\(\['([\w-]+)', \*sys\.argv\[1:\]\]\)")
@@ -63,3 +62,11 @@ def test_doors_lead_to_the_commands(door, helps):
     one, other = (future.result() for future in helps[door])
     assert one == other
     assert one.startswith(f'usage: bas-mm {command_of(door)} ')
+
+
+@pytest.mark.parametrize(
+    'script', sorted(TOOLS.glob('*.sh')), ids=lambda path: path.name
+)
+def test_scripts_say_how_they_are_used(tmp_path, script):
+    done = run(tmp_path, script, code=2)
+    assert f'Usage: {script} ' in done.stderr

@@ -1,0 +1,52 @@
+"""Testing from the command line, on a tiny stock classifier."""
+
+import json
+
+import pytest
+from mmengine.fileio import load
+
+from tests.helpers.commands import TOOLS, call, run
+
+WORDS = ('tiny.py', 'one/epoch_2.pth')
+DATA = ('--data-root', 'data')
+
+
+def test_metrics_and_drawings_of_one_and_two_processes(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    out = ('--work-dir', 'alone', '--out', 'alone.json', '--show-dir', 'drawings')
+    call('test', *WORDS, *DATA, *out)
+    metrics = json.loads((trained / 'alone.json').read_text())
+    accuracy = metrics['accuracy/top1']
+    table = capsys.readouterr().out
+    (row,) = [x for x in table.splitlines() if x.split()[:1] == ['accuracy/top1']]
+    assert row.split()[1] == f'{accuracy:.4f}'
+    drawings = sorted(p.name for p in (trained / 'drawings').iterdir())
+    assert len(drawings) == 9
+
+    out = ('--work-dir', 'both', '--out', 'both.json', '--show-dir', 'drawings2')
+    run(trained, TOOLS / 'dist_test.sh', *WORDS, 2, *DATA, *out)
+    assert json.loads((trained / 'both.json').read_text()) == metrics
+    assert sorted(p.name for p in (trained / 'drawings2').iterdir()) == drawings
+
+
+def test_predictions_are_written(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    call('test', *WORDS, *DATA, '--work-dir', 'pred', '--out', 'pred.pkl')
+    predictions = load('pred.pkl')
+    assert len(predictions) == 9
+    assert predictions[4]['gt_label'].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--out-item', 'pred'], 'give --out FILE too'),
+        (['--out', 'a.json', '--out-item', 'pred'], 'ends in .pkl'),
+        (['--out', 'a.txt'], 'ends in .json, .yaml or .pkl'),
+        (['--bootstrap', '-1'], '--bootstrap must be at least 0, got -1'),
+    ],
+)
+def test_wrong_options(capsys, options, message):
+    with pytest.raises(SystemExit):
+        call('test', 'tiny.py', 'x.pth', *options)
+    assert message in capsys.readouterr().err
