@@ -49,6 +49,7 @@ def run(folder, *command, code=0):
             'PORT': str(free_port()),
             'OMP_NUM_THREADS': '1',
             'CUDA_VISIBLE_DEVICES': '',
+            'COLUMNS': '80',
         },
         capture_output=True,
         text=True,
