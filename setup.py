@@ -88,6 +88,7 @@ setup(
             'pytest>=8',
             'pytest-cov>=6',
             'ruff>=0.9',
+            'setuptools>=77',
             'timm>=1.0',
         ],
     },

@@ -13,7 +13,7 @@ class ClassCheckHook(Hook):
 
     Raises:
         ValueError: Before training, validation or testing, with both numbers
-            and the option that mends it.
+            and the option that fixes it.
     """
 
     def _check(self, runner: Runner, split: str) -> None:

@@ -16,7 +16,7 @@ RED, GREEN = (255, 0, 0), (0, 255, 0)
 
 @pytest.fixture
 def image():
-    """A smooth picture, ``(240, 300, 3)``, with red least."""
+    """A smooth image, ``(240, 300, 3)``, with red least."""
     y, x = np.mgrid[:240, :300]
     return np.dstack([120 + y // 4, 100 + x // 4, 20 + y // 8]).astype('uint8')
 
@@ -34,27 +34,27 @@ def test_registered():
     assert VISUALIZERS.get('bas_mm.WSOLVisualizer') is WSOLVisualizer
 
 
-def test_nothing_to_draw_gives_the_picture_in_rgb(image):
+def test_nothing_to_draw_gives_the_image_in_rgb(image):
     np.testing.assert_array_equal(draw(image, sample()), image[..., ::-1])
     same = WSOLVisualizer(channel_order='rgb').draw(image, sample())
     np.testing.assert_array_equal(same, image)
 
 
-@pytest.mark.parametrize('field, colour', [('gt_bboxes', RED), ('pred_bbox', GREEN)])
-def test_box(image, field, colour):
+@pytest.mark.parametrize('field, color', [('gt_bboxes', RED), ('pred_bbox', GREEN)])
+def test_box(image, field, color):
     box = np.array([40, 50, 101, 151], dtype=np.float32)
     drawn = draw(image, sample(**{field: box}))
-    rows, cols = np.nonzero((drawn == colour).all(-1))
+    rows, cols = np.nonzero((drawn == color).all(-1))
     # thickness 2: one row or column beyond the box on two sides
     assert rows.min() in (49, 50) and rows.max() in (150, 151)
     assert cols.min() in (39, 40) and cols.max() in (100, 101)
-    assert (drawn[50, 40:101] == colour).all()  # first row and last row
-    assert (drawn[150, 40:101] == colour).all()
+    assert (drawn[50, 40:101] == color).all()  # first row and last row
+    assert (drawn[150, 40:101] == color).all()
     inside = np.s_[60:140, 50:90]
     np.testing.assert_array_equal(drawn[inside], image[..., ::-1][inside])
 
 
-def test_boxes_scale_with_the_picture(image):
+def test_boxes_scale_with_the_image(image):
     boxes = torch.tensor([[30.0, 24.0, 60.0, 48.0], [90.0, 96.0, 270.0, 216.0]])
     drawn = draw(image, sample(gt_bboxes=boxes), resize=480)
     assert drawn.shape == (480, 600, 3)
@@ -92,8 +92,8 @@ def test_map_is_red_where_it_is_high(image):
     pred_map[1, 4] = 30
     heat = draw(image, sample(pred_map=pred_map), alpha=1.0)
     red, blue = heat[..., 0].astype(int), heat[..., 2].astype(int)
-    assert (red - blue)[60, 225] > 100  # centre of the cell (1, 4)
-    assert (blue - red)[180, 75] > 100  # centre of the cell (4, 1)
+    assert (red - blue)[60, 225] > 100  # center of the cell (1, 4)
+    assert (blue - red)[180, 75] > 100  # center of the cell (4, 1)
 
 
 def test_map_alpha(image):
@@ -116,7 +116,7 @@ def test_map_alpha(image):
 )
 def test_map_that_says_nothing_is_blue(image, pred_map):
     heat = draw(image, sample(pred_map=pred_map), alpha=1.0)
-    assert (heat == (0, 0, 128)).all()  # the low end of the colour map
+    assert (heat == (0, 0, 128)).all()  # the low end of the color map
 
 
 def test_wrong_map_and_image(image):
@@ -227,7 +227,7 @@ def test_given_file_name_is_kept(image, tmp_path):
     np.testing.assert_array_equal(written[..., ::-1], drawn)
 
 
-def test_backends_get_the_picture(image, tmp_path):
+def test_backends_get_the_drawing(image, tmp_path):
     visualizer = WSOLVisualizer(
         vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
     )

@@ -60,7 +60,7 @@ class TwoNetworks(Localizer, BaseModel):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes that are told apart."""
+        """Number of classes that the model knows."""
         return self.classifier.head.num_classes
 
     def forward(

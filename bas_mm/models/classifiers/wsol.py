@@ -29,7 +29,7 @@ class Localizer:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes that are told apart."""
+        """Number of classes that the model knows."""
         return self.head.num_classes
 
     def score(
