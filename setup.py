@@ -80,7 +80,7 @@ setup(
         'webapp': ['gradio>=6.31'],
         # Backbones of timm, through mmpretrain's TIMMBackbone.
         'timm': ['timm>=1.0'],
-        'docs': ['mkdocs-material>=9.8', 'mkdocstrings[python]>=1.0'],
+        'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],
         'tests': [
             'gradio>=6.31',
             'mypy>=2.4',
