@@ -32,10 +32,9 @@ tables at `--resize bicubic --size 224 224`.
 
 import argparse
 import json
-import math
 
 from bas_mm.evaluation.saved_maps import evaluate_maps, read_samples
-from bas_mm.utils.files import write_atomic
+from bas_mm.utils.files import without_nan, write_atomic
 from bas_mm.utils.tables import metrics_table
 
 
@@ -100,5 +99,5 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(error.args[0]) from error
     print(metrics_table(results))
     if args.json:
-        known = {k: None if math.isnan(v) else v for k, v in results.items()}
-        write_atomic(args.json, (json.dumps(known, indent=2) + '\n').encode())
+        text = json.dumps(without_nan(results), indent=2)
+        write_atomic(args.json, f'{text}\n'.encode())

@@ -1,7 +1,6 @@
 """Test a checkpoint: print its metrics, write drawings and results."""
 
 import argparse
-import math
 from typing import Any
 
 import mmengine
@@ -10,8 +9,9 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
-from bas_mm.engine.runner import build_runner, finish_config, start_config
+from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.evaluation import DumpMaps, intervals
+from bas_mm.utils.files import without_nan
 from bas_mm.utils.models import unwrap
 from bas_mm.utils.options import add_runner_arguments
 from bas_mm.utils.tables import metrics_table
@@ -159,13 +159,11 @@ def run(args: argparse.Namespace) -> None:
     if args.dump is not None:
         runner.test_evaluator.metrics.append(build_dump(runner, args))
     metrics = runner.test()
-    if not is_main_process():
-        return
-    print(metrics_table(add_intervals(metrics, runner, args.bootstrap)), flush=True)
-    if args.out_item == 'metrics':
-        if str(args.out).endswith('.json'):  # which has no NaN
-            metrics = {
-                k: None if isinstance(v, float) and math.isnan(v) else v
-                for k, v in metrics.items()
-            }
-        mmengine.dump(metrics, args.out)
+    if is_main_process():
+        show = add_intervals(metrics, runner, args.bootstrap)
+        print(metrics_table(show), flush=True)
+        if args.out_item == 'metrics':
+            if str(args.out).endswith('.json'):
+                metrics = without_nan(metrics)
+            mmengine.dump(metrics, args.out)
+    leave_group()

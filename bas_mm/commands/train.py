@@ -9,7 +9,7 @@ import argparse
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from bas_mm.engine.runner import build_runner, finish_config, start_config
+from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.utils.configs import dataloaders
 from bas_mm.utils.options import add_runner_arguments
 
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     merge_args(cfg, args)
     finish_config(cfg, args, 'train')
     build_runner(cfg).train()
+    leave_group()
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

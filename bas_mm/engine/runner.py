@@ -85,6 +85,17 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
+def leave_group() -> None:
+    """Wait for the other processes of a distributed run, and part from them.
+
+    A process that ends while it still belongs to the group can be aborted, and
+    the launcher then stops the one that is writing the last checkpoint.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def _use_gloo(cfg: Config) -> None:
     """Prepare a distributed run on CPU, in place.
 

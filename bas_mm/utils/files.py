@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import math
 import os
 import os.path as osp
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 #: What is taken for an image in a folder.
 IMG_EXTENSIONS = (
@@ -52,6 +54,19 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
         raise OSError(
             error.errno, f'Cannot write {len(content)} bytes: {what}', str(path)
         ) from error
+
+
+def without_nan(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Give figures for a json file, which has no NaN: None instead.
+
+    Example:
+        >>> without_nan({'a': 1.5, 'b': float('nan'), 'c': [1, 2]})
+        {'a': 1.5, 'b': None, 'c': [1, 2]}
+    """
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in figures.items()
+    }
 
 
 class FreshPaths:

@@ -1,7 +1,6 @@
 """Writers of what was found, and the writing of files."""
 
 import csv
-import errno
 import json
 from pathlib import Path
 from unittest import mock
@@ -14,7 +13,6 @@ import pytest
 
 from bas_mm.apis import FORMATS, CocoFile, encode_rle
 from bas_mm.datasets import CustomLocalization
-from bas_mm.utils.files import write_atomic
 from tests.helpers.inference import decode
 
 
@@ -65,43 +63,6 @@ def test_writes_as_it_goes(tmp_path):
     coco = CocoFile(tmp_path / 'a.json', ['x'], {}, interval=0)
     coco.add('p.jpg', (2, 2), [])
     assert len(json.loads((tmp_path / 'a.json').read_text())['images']) == 1
-
-
-def test_a_full_disk_keeps_the_older_file(tmp_path):
-    path = tmp_path / 'a.json'
-    write_atomic(path, b'old')
-
-    class Full:
-        def __init__(self, real):
-            self.real = real
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *args):
-            self.real.close()
-
-        def write(self, content):
-            self.real.write(content[:1])
-            raise OSError(errno.ENOSPC, 'No space left on device')
-
-    real_open = open
-    with mock.patch('builtins.open', lambda *args, **kw: Full(real_open(*args, **kw))):
-        with pytest.raises(
-            OSError, match='3 bytes: the disk is full.*a.json'
-        ) as caught:
-            write_atomic(path, b'new')
-    assert caught.value.errno == errno.ENOSPC
-    assert path.read_bytes() == b'old'
-    assert [p.name for p in tmp_path.iterdir()] == ['a.json']
-    write_atomic(path, b'new')
-    assert path.read_bytes() == b'new'
-
-
-def test_a_folder_that_is_a_file(tmp_path):
-    (tmp_path / 'file').write_text('')
-    with pytest.raises(OSError, match='Cannot write 1 bytes'):
-        write_atomic(tmp_path / 'file' / 'a.json', b'x')
 
 
 CLASSES = ('crane, bird', 'b & c')

@@ -1,6 +1,7 @@
 import argparse
 
 import pytest
+import torch.distributed as dist
 from mmengine.config import Config
 
 from bas_mm.engine import runner
@@ -100,3 +101,12 @@ def test_gloo_where_there_is_no_gpu(config, monkeypatch, device):
         assert started == []
         assert 'env_cfg' not in cfg
         assert 'device_ids' not in cfg.model_wrapper_cfg
+
+
+def test_a_process_leaves_its_group():
+    runner.leave_group()  # none to leave
+    store = dist.HashStore()
+    dist.init_process_group('gloo', store=store, rank=0, world_size=1)
+    assert dist.is_initialized()
+    runner.leave_group()
+    assert not dist.is_initialized()
