@@ -5,6 +5,7 @@ train BAS and CAM for one step. The result is a table in markdown.
 """
 
 import argparse
+import re
 import warnings
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mmengine.logging import MMLogger
 from rich.progress import track
 
 from bas_mm.analysis.backbones import backbone_table, list_backbones, try_backbone
+from bas_mm.utils.files import write_atomic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--only', nargs='+', metavar='NAME', help='try these alone (timm: "timm: NAME")'
     )
-    parser.add_argument('--out', metavar='FILE', help='markdown file for the table')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='markdown file for the tables; what stands above them stays',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,4 +41,7 @@ def run(args: argparse.Namespace) -> None:
     table = backbone_table(rows)
     print(table)
     if args.out:
-        Path(args.out).write_text(table + '\n', encoding='utf-8')
+        path = Path(args.out)
+        text = path.read_text(encoding='utf-8') if path.is_file() else ''
+        above = re.split(r'^\d+ of \d+ work', text, maxsplit=1, flags=re.M)[0]
+        write_atomic(path, f'{above}{table}\n'.encode())
