@@ -100,8 +100,9 @@ def run(args: argparse.Namespace) -> None:
                 print(describe(result), flush=True)
     finally:
         export.finish(inferencer.skipped)
+        images = 'image' if export.num_images == 1 else 'images'
         print(
-            f'{export.num_images} images, {len(export.skipped)} left out: '
+            f'{export.num_images} {images}, {len(export.skipped)} left out: '
             f'{export.path}',
             flush=True,
         )
