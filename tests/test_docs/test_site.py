@@ -215,8 +215,8 @@ def test_every_page_is_in_the_nav():
 
 def test_docstrings_become_markdown():
     pytest.importorskip('griffe', reason='griffe is not installed (the extra `docs`)')
-    path = ROOT / 'tools' / 'docs_roles.py'
-    spec = importlib.util.spec_from_file_location('docs_roles', path)
+    path = DOCS / 'roles.py'
+    spec = importlib.util.spec_from_file_location('roles', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     text = module.to_markdown('See :func:`~a.b.c` and :class:`D`.', {'D': 'a.D'}.get)
