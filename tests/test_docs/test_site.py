@@ -45,14 +45,13 @@ def find_commands(words):
     words = [piece for word in words for piece in re.split(r'(;)$|^\$?(\()', word)]
     words = [word for word in words if word]
     for i, word in enumerate(words):
-        called = word == 'bas-mm' or words[max(i - 2, 0) : i + 1] == [
-            'python',
-            '-m',
-            'bas_mm',
-        ]
-        if not called:
-            continue
         rest = []
+        door = re.fullmatch(r'(?:\./)?(tools/[\w./-]+\.py)', word)
+        if door and (ROOT / door[1]).is_file():  # `python tools/train.py` and its like
+            rest = re.findall(r"main\(\['([\w-]+)'", (ROOT / door[1]).read_text())
+        elif words[max(i - 2, 0) : i + 1] != ['python', '-m', 'bas_mm']:
+            if word != 'bas-mm':
+                continue
         for word in words[i + 1 :]:
             if word in (';', '|', '||', '&', '&&', '>', '2>'):
                 break
@@ -177,6 +176,7 @@ def test_commands_are_found_at_all():
         ('bas-mm export C D --out x --format xml', 'cannot be'),
         ('python -m bas_mm browse C --split train|tset', 'cannot be'),
         ('bas-mm train bas_vgg61_cub', 'no config'),
+        ('python tools/test.py C D --sho-dir x', 'no option --sho-dir'),
         ('bash tools/dist_trian.sh C 4', 'there is no tools'),
     ],
 )
