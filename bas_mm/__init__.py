@@ -17,6 +17,23 @@ _LAZY = {
     'WSOLInferencer': 'bas_mm.apis.inferencer',
     'find_config': 'bas_mm.utils.configs',
     'list_configs': 'bas_mm.utils.configs',
+    'Acts': 'bas_mm.structures',
+    'TestOptions': 'bas_mm.structures',
+    'WSOLVisualizer': 'bas_mm.visualization',
+    'DATA_SAMPLERS': 'bas_mm.registry',
+    **dict.fromkeys(
+        (
+            'AMCLoss',
+            'BASClassifier',
+            'BASHead',
+            'CAMClassifier',
+            'CAMHead',
+            'SplitNeck',
+            'TwoNetworks',
+            'WSOLClassifier',
+        ),
+        'bas_mm.models',
+    ),
 }
 
 

@@ -29,10 +29,15 @@ class Acts:
 
     def __getitem__(self, images: slice) -> 'Acts':
         """Give the activations of a part of the batch."""
-        return Acts(
-            tuple(feat[images] for feat in self.feats),
-            self.logits[images],
-            None if self.logit_map is None else self.logit_map[images],
+
+        def cut(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(cut, value))
+            return value[images] if isinstance(value, torch.Tensor) else value
+
+        fields = [field.name for field in dataclasses.fields(self)]
+        return dataclasses.replace(
+            self, **{name: cut(getattr(self, name)) for name in fields}
         )
 
 
@@ -81,17 +86,21 @@ class TestOptions:
     def replace(self, **changes: Any) -> 'TestOptions':
         """Give the options with some changed; None leaves one as it is.
 
+        A rule for the threshold, such as ``'otsu'``, puts the percentile out
+        of use unless one is given, too.
+
         Example:
             >>> TestOptions().replace(topk=3, threshold=None)
             TestOptions(topk=3, map_label='gt', force_label=False, threshold=0.15, \
 percentile=None)
         """
+        changes = {k: v for k, v in changes.items() if v is not None}
         unknown = changes.keys() - {f.name for f in dataclasses.fields(self)}
         if unknown:
             raise ValueError(
                 f'test_cfg has no option {sorted(unknown)}: it takes '
                 f'{", ".join(f.name for f in dataclasses.fields(self))}.'
             )
-        return dataclasses.replace(
-            self, **{k: v for k, v in changes.items() if v is not None}
-        )
+        if isinstance(changes.get('threshold'), str):
+            changes.setdefault('percentile', None)
+        return dataclasses.replace(self, **changes)

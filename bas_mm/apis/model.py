@@ -16,6 +16,7 @@ from torch import nn
 
 from bas_mm.apis.stored_config import stored_config
 from bas_mm.models.classifiers.wsol import Localizer
+from bas_mm.models.loading import explain_misfit
 from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
 
 #: The config that serves where no model is given: the ImageNet classifier of
@@ -123,7 +124,7 @@ def build_model(cfg: Config, checkpoint: Mapping[str, Any] | None, name: str) ->
                 f"`model.type` {cfg.model['type']!r} says what, but not where: it "
                 'must be a WSOLClassifier such as bas_mm.CAMClassifier.'
             )
-        if checkpoint is None and not _brings_classifier(cfg.model):
+        if checkpoint is None and not brings_classifier(cfg.model):
             raise ValueError(
                 'There are no weights: the classifier of this config has to '
                 'be trained. Give `weights` (a checkpoint), or no model at '
@@ -155,8 +156,12 @@ def load_model(cfg: Config, checkpoint: PathLike, device: str | None = None) -> 
     return model.to(device or get_device()).eval()
 
 
-def _brings_classifier(cfg: Mapping[str, Any]) -> bool:
-    """Whether the init of every head names weights."""
+def brings_classifier(cfg: Mapping[str, Any]) -> bool:
+    """Tell whether the init of every head names weights.
+
+    Args:
+        cfg: The config of a model.
+    """
     networks = [cfg[key] for key in ('localizer', 'classifier') if key in cfg] or [cfg]
     for network in networks:
         inits = network.get('init_cfg') or network['head'].get('init_cfg') or {}
@@ -192,41 +197,7 @@ def fill_model(model: nn.Module, checkpoint: Mapping[str, Any], name: str) -> No
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(_explain(model, state, name)) from error
-
-
-def _explain(model: Any, state: Mapping[str, Any], name: str) -> str:
-    """What does not fit between a model and a checkpoint."""
-    own = model.state_dict()
-    text = f'The checkpoint {name!r} does not fit the model'
-    last = [
-        key
-        for key in own
-        if key.startswith('head.classifier.') and key.endswith('.weight')
-    ][-1:]
-    count = getattr(model, 'num_classes', None)
-    if last and last[0] in state and len(state[last[0]]) != count:
-        text += (
-            f': it has {len(state[last[0]])} classes and the config '
-            f'{count} (`model.head.num_classes`)'
-        )
-    missing = [key for key in own if key not in state]
-    extra = [key for key in state if key not in own]
-    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
-    parts = [
-        f'{len(keys)} {what} ({", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""})'
-        for what, keys in (
-            ('are missing', missing),
-            ('are unknown', extra),
-            ('have another shape', shapes),
-        )
-        if keys
-    ]
-    return (
-        f'{text}. Of its weights {"; ".join(parts)}. Give the config that '
-        'it was trained with, or the checkpoint alone as `model` if it '
-        'carries its config.'
-    )
+        raise ValueError(explain_misfit(model, state, name)) from error
 
 
 def class_names(

@@ -9,6 +9,8 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from bas_mm.apis.model import brings_classifier
+from bas_mm.engine import WholeCheckpointHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.evaluation import DumpMaps, intervals
 from bas_mm.utils.files import without_nan
@@ -22,7 +24,11 @@ PICKLES = ('.pkl', '.pickle')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument('config', help='config file, or its name')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file; not needed where the config names all weights',
+    )
     parser.add_argument(
         '--out',
         metavar='FILE',
@@ -159,7 +165,14 @@ def run(args: argparse.Namespace) -> None:
     cfg = start_config(args)
     merge_args(cfg, args)
     finish_config(cfg, args, 'test')
+    if args.checkpoint is None and not brings_classifier(cfg.model):
+        args.parser.error(
+            f'a CHECKPOINT is needed: {args.config} names no weights for the classifier'
+        )
     runner = build_runner(cfg)
+    runner.register_hook(WholeCheckpointHook())
+    if args.checkpoint is None:
+        unwrap(runner.model).init_weights()
     if args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:

@@ -3,11 +3,13 @@ from bas_mm.engine.class_check_hook import ClassCheckHook
 from bas_mm.engine.grid_hook import GridHook
 from bas_mm.engine.monitor_hook import WSOLMonitorHook
 from bas_mm.engine.warmup_hook import ClsWarmupHook
+from bas_mm.engine.whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'ClassCheckHook',
     'ClsWarmupHook',
     'GridHook',
     'WSOLMonitorHook',
+    'WholeCheckpointHook',
     'use_safe_checkpoints',
 ]

@@ -1,51 +1,133 @@
-"""Weights that must reach the trunk."""
+"""Weights that must reach the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 
+class LoadWatch:
+    """Watches what a module's loads of state dicts leave as it is.
+
+    mmengine loads what fits and logs the rest.
+
+    Args:
+        module: What is watched until :meth:`stop`.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._keys = set(module.state_dict())
+        self._last: tuple[str, list[str], list[str]] = ('', [], [])
+        self._handle = module.register_load_state_dict_pre_hook(self._note)
+
+    def _note(
+        self,
+        module: nn.Module,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # the lists are filled while the parts of the module load
+        self._last = (prefix, missing_keys, error_msgs)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._handle.remove()
+
+    def lost(self) -> set[str]:
+        """Tell for which keys the last load had nothing, or another shape."""
+        prefix, missing, errors = self._last
+        return {
+            key
+            for key in self._keys
+            if prefix + key in missing
+            or any(f'size mismatch for {prefix}{key}:' in error for error in errors)
+        }
+
+
 @contextmanager
-def require_loaded(trunk: nn.Module) -> Iterator[None]:
+def require_loaded(trunk: nn.Module, name: str = 'model.backbone') -> Iterator[None]:
     """Watch the initialization of a trunk by pretrained weights.
 
     mmengine loads what fits and logs the rest, so that a checkpoint whose keys
     are named otherwise loads into nothing.
 
     Args:
-        trunk: Its ``init_cfg`` says where weights come from.
+        trunk: Its ``init_cfg``, or that of the model around it, says where
+            weights come from.
+        name: What the config calls it.
 
     Raises:
         ValueError: At the end, if a checkpoint was loaded into the trunk that
-            had no weights for one of its convolutions.
+            had no weights, or none of the right shape, for one of its
+            convolutions.
     """
     convs = {
         f'{name}.weight'
         for name, module in trunk.named_modules()
         if isinstance(module, nn.modules.conv._ConvNd)
     }
-    missing: list[set[str]] = []
-
-    def note(module: nn.Module, keys: Any) -> None:
-        missing.append(convs & set(keys.missing_keys))
-
-    handle = trunk.register_load_state_dict_post_hook(note)
+    watch = LoadWatch(trunk)
     try:
         yield
     finally:
-        handle.remove()
-    lost = sorted(missing[-1]) if missing else []
+        watch.stop()
+    lost = sorted(convs & watch.lost())
     if lost:
         inits = getattr(trunk, 'init_cfg', None) or {}
         inits = inits if isinstance(inits, list) else [inits]
         source = [init.get('checkpoint') for init in inits if init.get('checkpoint')]
         raise ValueError(
-            f'The pretrained weights {", ".join(map(repr, source))} have nothing for '
+            f'The pretrained weights{" " if source else ""}'
+            f'{", ".join(map(repr, source))} have nothing that fits for '
             f'{len(lost)} of the {len(convs)} convolutions of {type(trunk).__name__} '
             f'({", ".join(lost[:3])}{", ..." if len(lost) > 3 else ""}): they are of '
             'another network, or their keys have a prefix. Set '
-            '`model.backbone.init_cfg` (checkpoint, prefix), or train without '
-            'pretrained weights (`model.backbone.init_cfg=None`).'
+            f'`{name}.init_cfg` (checkpoint, prefix), or train without '
+            f'pretrained weights (`{name}.init_cfg=None`).'
         )
+
+
+def explain_misfit(model: nn.Module, state: Mapping[str, Any], name: str) -> str:
+    """Say what does not fit between a model and a checkpoint.
+
+    Args:
+        model: The model.
+        state: The state dict.
+        name: Name of the checkpoint.
+    """
+    own = model.state_dict()
+    text = f'The checkpoint {name!r} does not fit the model'
+    last = [
+        key
+        for key in own
+        if key.startswith('head.classifier.') and key.endswith('.weight')
+    ][-1:]
+    count = getattr(model, 'num_classes', None)
+    if last and last[0] in state and len(state[last[0]]) != count:
+        text += (
+            f': it has {len(state[last[0]])} classes and the config '
+            f'{count} (`model.head.num_classes`)'
+        )
+    missing = [key for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    parts = [
+        f'{len(keys)} {what} ({", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""})'
+        for what, keys in (
+            ('are missing', missing),
+            ('are unknown', extra),
+            ('have another shape', shapes),
+        )
+        if keys
+    ]
+    return (
+        f'{text}. Of its weights {"; ".join(parts)}. Give the config that '
+        'it was trained with, or the checkpoint alone as `model` if it '
+        'carries its config.'
+    )

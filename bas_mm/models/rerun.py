@@ -1,6 +1,7 @@
 """The trunk and the head again, on other features."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -78,7 +79,26 @@ def frozen_call(modules: Sequence[Any], function: Callable[[], Any]) -> Any:
     holder = _Holder([m for m in modules if isinstance(m, nn.Module)], function)
     frozen = {name: p.detach() for name, p in holder.named_parameters()}
     frozen.update((name, b.clone()) for name, b in holder.named_buffers())
-    return functional_call(holder, frozen, ())
+    with _without_checkpointing(holder):
+        return functional_call(holder, frozen, ())
+
+
+@contextmanager
+def _without_checkpointing(module: nn.Module) -> Iterator[None]:
+    """Keep activations: what is computed again in the backward pass is not frozen."""
+    found = [
+        (one, name)
+        for one in module.modules()
+        for name in ('with_cp', 'memory_efficient')
+        if getattr(one, name, False) is True
+    ]
+    try:
+        for one, name in found:
+            setattr(one, name, False)
+        yield
+    finally:
+        for one, name in found:
+            setattr(one, name, True)
 
 
 class _Holder(nn.Module):

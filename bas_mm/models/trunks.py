@@ -150,15 +150,19 @@ def find_chain(backbone: nn.Module, end: str | None = None) -> Chain:
             f'{name} does not run on a view of the shape {tuple(view.shape)}: '
             f'{type(failure).__name__}: {failure}'
         ) from failure
+    table = _table(backbone)
+    if table is not None and end is not None:
+        raise ValueError(
+            f'SplitNeck: end={end!r} cannot shorten {name}, whose layers pass tokens: '
+            'set `model.backbone.out_indices` instead of `model.neck.end`.'
+        )
     if end is None:
         target = output[-1] if isinstance(output, (tuple, list)) else output
     else:
         target = watch.input_of(end)
     _require_map(backbone, target)
-    table = _table(backbone)
     if table is not None:
-        names = list(table)
-        return Chain(names[: names.index(end)] if end else names, {}, view, target)
+        return Chain(list(table), {}, view, target)
     names, inner = watch.chain(target, view)
     return Chain(names, inner, view, target)
 

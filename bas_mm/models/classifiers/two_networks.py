@@ -7,7 +7,13 @@ from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from bas_mm.models.classifiers.wsol import Localizer, WSOLClassifier, build_module
+from bas_mm.models.classifiers.wsol import (
+    Localizer,
+    WSOLClassifier,
+    build_module,
+    with_type,
+)
+from bas_mm.models.loading import require_loaded
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
 
@@ -38,11 +44,7 @@ class TwoNetworks(Localizer, BaseModel):
         data_preprocessor: dict[str, Any] | nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        if data_preprocessor is None or isinstance(data_preprocessor, dict):
-            data_preprocessor = dict(
-                dict(type='bas_mm.WSOLDataPreprocessor'), **(data_preprocessor or {})
-            )
-        super().__init__(data_preprocessor=data_preprocessor, **kwargs)
+        super().__init__(data_preprocessor=with_type(data_preprocessor), **kwargs)
         self.localizer: WSOLClassifier = build_module(localizer)
         self.classifier = build_module(classifier)
         ours = self.localizer.head.num_classes
@@ -61,7 +63,20 @@ class TwoNetworks(Localizer, BaseModel):
     @property
     def num_classes(self) -> int:
         """Number of classes that the model knows."""
-        return self.classifier.head.num_classes
+        # a TimmClassifier has no head, but a model of timm
+        part = getattr(self.classifier, 'head', None) or self.classifier.model
+        return part.num_classes
+
+    def init_weights(self) -> None:
+        """Initialize; pretrained weights must reach the trunks.
+
+        Raises:
+            ValueError: If a ``Pretrained`` init left a convolution of a trunk
+                without weights.
+        """
+        trunk = getattr(self.classifier, 'backbone', self.classifier)
+        with require_loaded(trunk, 'model.classifier.backbone'):
+            super().init_weights()
 
     def forward(
         self,

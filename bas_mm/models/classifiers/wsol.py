@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from bas_mm.models.loading import require_loaded
+from bas_mm.models.necks.split_neck import SplitNeck
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts, TestOptions
@@ -76,7 +77,7 @@ class Localizer:
             Maps, ``(B, K, h, w)`` float32, before any normalization.
 
         Raises:
-            ValueError: If there is no such class.
+            ValueError: If there is no such class, or their shape is another.
         """
         acts, _, _ = self.score(inputs)
         return self.each_map(acts, inputs, classes)
@@ -88,19 +89,29 @@ class Localizer:
         classes: torch.Tensor | Sequence[int],
     ) -> torch.Tensor:
         """Do what :meth:`class_maps` does with the activations of a pass."""
-        index = torch.as_tensor(classes, device=inputs.device)
+        index = torch.as_tensor(classes, dtype=torch.long, device=inputs.device)
         if index.ndim == 1:
             index = index.expand(len(inputs), -1)
+        if index.ndim != 2 or len(index) != len(inputs) or not index.shape[1]:
+            raise ValueError(
+                f'`classes` has the shape {tuple(index.shape)}; (K,) or '
+                f'({len(inputs)}, K) with K of 1 or more is needed.'
+            )
         total = self.num_classes
-        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < total:
+        if not 0 <= int(index.min()) <= int(index.max()) < total:
             raise ValueError(
                 f'The model has the classes 0 to {total - 1} '
                 f'(model.head.num_classes), asked were {index.unique().tolist()}.'
             )
-        maps = [
-            self.maps(acts, inputs, index[:, k : k + 1]) for k in range(len(index.T))
-        ]
-        return torch.stack(maps, 1)
+        return self.maps_of_each(acts, inputs, index)
+
+    def maps_of_each(
+        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        """Give a map for each class, ``(B, K, h, w)``, one after the other."""
+        return torch.stack(
+            [self.maps(acts, inputs, one[:, None]) for one in classes.unbind(1)], 1
+        )
 
     def predict(
         self,
@@ -137,8 +148,9 @@ class Localizer:
         label = _map_labels(options, scores.shape[1], data_samples, pred_label)
         classes = self.head.select_classes(view_scores, label, options)
         maps = self.maps(acts, inputs, classes)
+        more = {} if options.percentile is None else dict(percentile=options.percentile)
         boxes = self.head.boxes(
-            acts, maps, inputs.shape[-2:], options.threshold, options.percentile
+            acts, maps, inputs.shape[-2:], options.threshold, **more
         )
         for sample, score, one, pred_map, box in zip(
             data_samples, scores, pred_label, maps, boxes
@@ -211,13 +223,18 @@ class WSOLClassifier(Localizer, ImageClassifier):
         refiner: Any = None,
         **kwargs: Any,
     ) -> None:
-        if data_preprocessor is None or isinstance(data_preprocessor, dict):
-            data_preprocessor = dict(
-                dict(type='bas_mm.WSOLDataPreprocessor'), **(data_preprocessor or {})
-            )
         super().__init__(
-            backbone, neck, head, data_preprocessor=data_preprocessor, **kwargs
+            backbone,
+            neck,
+            head,
+            data_preprocessor=with_type(data_preprocessor),
+            **kwargs,
         )
+        if not isinstance(self.neck, SplitNeck):
+            raise ValueError(
+                f"`model.neck` must be a bas_mm.SplitNeck, got {neck!r}: set "
+                "`model.neck=dict(type='bas_mm.SplitNeck', start=...)`."
+            )
         self.neck.bind(self.backbone)
         self.aux_losses = nn.ModuleList(map(build_module, aux_losses))
         self.refiner = None if refiner is None else build_module(refiner)
@@ -284,8 +301,9 @@ class WSOLClassifier(Localizer, ImageClassifier):
             return gt_labels(data_samples)
         if self.head.needs_label:
             raise ValueError(
-                f'{type(self.head).__name__} needs one label for each image, but a '
-                'batch augmentation mixed them: take `batch_augments` out of '
+                f'{type(self.head).__name__} needs one label for each image, but they '
+                'come as shares of all classes, as a batch augmentation mixes them: '
+                'take `batch_augments` (and `to_onehot`) out of '
                 '`model.data_preprocessor`, or train a method that takes mixed '
                 'labels, such as CAM.'
             )
@@ -313,8 +331,15 @@ class WSOLClassifier(Localizer, ImageClassifier):
             rerun = Rerun(self.neck, self.head, inputs, first)
             losses = self.head.loss(acts, target, rerun)
             epoch = MessageHub.get_current_instance().runtime_info.get('epoch', 0)
-            for aux in self.aux_losses:
-                losses.update(aux(acts, target, epoch))
+            for i, aux in enumerate(self.aux_losses):
+                more = aux(acts, target, epoch)
+                if taken := more.keys() & losses.keys():
+                    raise ValueError(
+                        f'model.aux_losses[{i}] ({type(aux).__name__}) gives '
+                        f'{sorted(taken)}, which the head or another of them gives '
+                        'too: one would be lost. Rename it.'
+                    )
+                losses.update(more)
         losses['peak_logit'] = acts.logits.detach().abs().amax()
         return losses
 
@@ -342,6 +367,21 @@ class WSOLClassifier(Localizer, ImageClassifier):
         if self.refiner is not None:
             maps = self.refiner.refine(maps, acts, inputs, classes)
         return maps
+
+    def maps_of_each(
+        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        """Give a map for each class; at once where nothing refines them."""
+        if self.refiner is None:
+            return self.head.class_maps(acts, classes).float()
+        return super().maps_of_each(acts, inputs, classes)
+
+
+def with_type(data_preprocessor: dict[str, Any] | nn.Module | None) -> Any:
+    """Give the config of a data preprocessor its type; a module stays."""
+    if isinstance(data_preprocessor, nn.Module):
+        return data_preprocessor
+    return {'type': 'bas_mm.WSOLDataPreprocessor', **(data_preprocessor or {})}
 
 
 def build_module(module: Any) -> Any:

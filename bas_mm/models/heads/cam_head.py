@@ -9,7 +9,7 @@ from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.registry import MODELS as STOCK_MODELS
 from torch import nn
 
-from bas_mm.localization import map_to_bbox
+from bas_mm.localization import as_array, map_to_bbox
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts, TestOptions
@@ -178,7 +178,7 @@ class CAMHead(BaseModule):
         # one transfer for each batch; OpenCV finds the boxes on the host
         boxes = [
             torch.from_numpy(map_to_bbox(one, size, threshold, percentile=percentile))
-            for one in maps.cpu().numpy()
+            for one in as_array(maps)
         ]
         return torch.stack(boxes)
 

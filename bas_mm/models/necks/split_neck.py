@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS as STOCK_MODELS
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from bas_mm.models.trunks import (
     Chain,
@@ -49,8 +50,8 @@ class _Plan(NamedTuple):
 
     names: list[str]  # the layers
     at: tuple[int, ...]  # how many stand before each tap, before f2, at the end
-    inserts: dict[int, str]  # behind how many of them which insert stands
-    fragile: set[int]  # those that change their input in place
+    inserts: list[tuple[int, str]]  # behind how many of them which insert stands
+    fragile: set[int]  # those that change in place what is handed out
     channels: tuple[int, ...]  # of what is handed out
 
 
@@ -108,6 +109,22 @@ class SplitNeck(BaseModule):
         inserts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(taps, str):
+            raise ValueError(
+                f'SplitNeck: `taps` must be a list of names, got {taps!r} '
+                f'(`model.neck.taps=[{taps!r}]`).'
+            )
+        if pool is not None and start is None:
+            raise ValueError(
+                f'SplitNeck: pool={pool} stands before `start`, and there is none. Set '
+                '`model.neck.start`.'
+            )
+        keys = [_key(name) for name in inserts or ()]
+        if len(set(keys)) < len(keys):
+            raise ValueError(
+                f'SplitNeck: of the names {list(inserts or ())} of `inserts` two are '
+                'the same with _ for dots, as the state dict has them.'
+            )
         self.start = start
         self.end = end
         self.pool = pool
@@ -184,7 +201,7 @@ class SplitNeck(BaseModule):
     def _step(self, layers: int) -> int:
         """Index of the step behind so many layers and their inserts."""
         pooled = self.pool is not None and layers > self.plan.at[-2]
-        return layers + sum(i <= layers for i in self.plan.inserts) + pooled
+        return layers + sum(i <= layers for i, _ in self.plan.inserts) + pooled
 
     def steps(self) -> list[nn.Module]:
         """Give what runs, in order: layers, pool and inserts, as they are now."""
@@ -192,10 +209,9 @@ class SplitNeck(BaseModule):
         steps: list[nn.Module] = []
         for i, layer in enumerate(get_layers(self.backbone, plan.names)):
             if i == plan.at[-2] and self.pool is not None:
-                steps.append(nn.MaxPool2d(self.pool))
+                steps.append(_Insert(nn.MaxPool2d(self.pool)))
             steps.append(layer)
-            if i + 1 in plan.inserts:
-                steps.append(_Insert(self.inserts[plan.inserts[i + 1]]))
+            steps += [_Insert(self.inserts[k]) for at, k in plan.inserts if at == i + 1]
         return steps
 
     def stage_index(self, stage: int) -> int:
@@ -230,7 +246,7 @@ class SplitNeck(BaseModule):
             Features and flows of the pass.
         """
         steps, marks = self.steps(), self.marks
-        fragile = {self._step(i) for i in self.plan.fragile if i in self.plan.at}
+        fragile = {self._step(i) for i in self.plan.fragile}
         begin = self.stage_index(stage)
         stage %= len(marks)
         flow: Flow = x
@@ -272,12 +288,12 @@ class SplitNeck(BaseModule):
             chain = find_chain(self.backbone, self.end)
             wanted = [self._full_name(field, name, chain) for field, name in fields]
             names = chain.open(wanted)
-            fragile, channels = self._rehearse(chain.view, names, chain.output)
-        spans = [span_of(names, name) or (0, 0) for name in wanted]
-        cut = spans.pop()[0] if self.start is not None else len(names)
-        behind = [span[1] for span in spans]
-        at = (*behind[: len(self.taps)], cut, len(names))
-        inserts = dict(zip(behind[len(self.taps) :], map(_key, self.insert_names)))
+            spans = [span_of(names, name) or (0, 0) for name in wanted]
+            cut = spans.pop()[0] if self.start is not None else len(names)
+            behind = [span[1] for span in spans]
+            at = (*behind[: len(self.taps)], cut, len(names))
+            fragile, channels = self._rehearse(chain, names, at)
+        inserts = list(zip(behind[len(self.taps) :], map(_key, self.insert_names)))
         return _Plan(names, at, inserts, fragile, tuple(channels[i] for i in at))
 
     def _full_name(self, field: str, name: str, chain: Chain) -> str:
@@ -297,24 +313,31 @@ class SplitNeck(BaseModule):
         )
 
     def _rehearse(
-        self, view: torch.Tensor, names: list[str], output: torch.Tensor
+        self, chain: Chain, names: list[str], at: Sequence[int]
     ) -> tuple[set[int], list[int]]:
         """Run the bare layers and compare with the backbone's own output.
 
         Returns:
-            Which layers change their input in place, and the channels before
+            Which layers change in place what is handed out, and the channels before
             each layer and behind the last.
         """
-        flow: Flow = view
-        fragile, channels = set(), [view.shape[1]]
+        flow: Flow = chain.view
+        fragile, channels = set(), [chain.view.shape[1]]
+        out: list[torch.Tensor] = []  # what is handed out so far
         for i, layer in enumerate(get_layers(self.backbone, names)):
-            before = flow.seq if isinstance(flow, Tokens) else flow
-            version = before._version
+            given = flow.seq if isinstance(flow, Tokens) else flow
+            if i in at:
+                out.append(given)
+            versions = [one._version for one in out]
             flow = layer(flow)
-            if before._version != version:
+            # a dropout does nothing in eval mode, but will in training
+            drops = isinstance(layer, _DropoutNd) and layer.inplace
+            if (drops and any(one is given for one in out)) or versions != [
+                one._version for one in out
+            ]:
                 fragile.add(i)
             channels.append(as_feat(flow).shape[1])
-        feat = as_feat(flow)
+        feat, output = as_feat(flow), chain.output
         if feat.shape != output.shape or not (
             torch.equal(feat, output)
             if feat.device.type == 'cpu'
