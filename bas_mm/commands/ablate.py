@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument('config', help='config file, or its name')
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('--study', choices=STUDIES)
+    what.add_argument('--study', choices=STUDIES, help='a study of the paper')
     what.add_argument('--overrides', metavar='FILE', help='yaml or json file of runs')
     parser.add_argument(
         '--values',
@@ -70,7 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='where everything is kept (default: '
         './work_dirs/ablate_STUDY/<config name>)',
     )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
+    parser.add_argument(
+        '--seeds',
+        nargs='+',
+        type=int,
+        default=[0],
+        help='a training of each run for each seed (default: 0)',
+    )
     parser.add_argument(
         '--dry-run', action='store_true', help='print the runs and stop'
     )

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or its name')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--out-dir', default='activation_study', help='folder for the results'
+        '--out-dir',
+        default='activation_study',
+        help='folder for the results (default: activation_study)',
     )
     parser.add_argument(
         '--images',
@@ -44,16 +46,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='take N images, evenly spread over the test set (default: all)',
     )
     parser.add_argument(
-        '--kernel', type=int, default=5, help='step of the kernel, in pixels'
+        '--kernel',
+        type=int,
+        default=5,
+        help='step of the kernel, in pixels (default: 5)',
     )
-    parser.add_argument('--steps', type=int, default=40, help='largest n, either way')
+    parser.add_argument(
+        '--steps', type=int, default=40, help='largest n, either way (default: 40)'
+    )
     parser.add_argument(
         '--max-area',
         type=float,
         default=2.5,
-        help='right end of the mean, in ground-truth areas',
+        help='right end of the mean, in ground-truth areas (default: 2.5)',
     )
-    parser.add_argument('--plots', type=int, default=6, help='images in images.png')
+    parser.add_argument(
+        '--plots', type=int, default=6, help='images in images.png (default: 6)'
+    )
     add_config_arguments(parser)
 
 

@@ -18,11 +18,16 @@ from bas_mm.utils.tables import render_table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument('--size', type=int, default=224, help='side of the view')
     parser.add_argument(
-        '--step', type=float, default=0.001, help='between the thresholds'
+        '--size', type=int, default=224, help='side of the view (default: 224)'
     )
-    parser.add_argument('--maps', type=int, default=5, help='of each kind')
+    parser.add_argument(
+        '--step',
+        type=float,
+        default=0.001,
+        help='between the thresholds (default: 0.001)',
+    )
+    parser.add_argument('--maps', type=int, default=5, help='of each kind (default: 5)')
 
 
 def run(args: argparse.Namespace) -> None:

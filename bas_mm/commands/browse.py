@@ -37,22 +37,36 @@ from bas_mm.visualization.sheet import make_grid, spread_indices, write_drawing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument('config', help='config file, or its name')
-    parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
+    parser.add_argument(
+        '--split',
+        choices=['train', 'val', 'test'],
+        default='train',
+        help='which data set of the config (default: train)',
+    )
     parser.add_argument(
         '--num',
         type=int,
         default=24,
-        help='number of images, spread evenly over the split',
+        help='number of images, spread evenly over the split (default: 24)',
     )
-    parser.add_argument('--cols', type=int, default=6, help='drawings in a row')
-    parser.add_argument('--out-dir', default='browse', help='folder for the drawings')
-    parser.add_argument('--seed', type=int, default=0, help='of the random transforms')
+    parser.add_argument(
+        '--cols',
+        type=int,
+        default=6,
+        help='drawings in a row of the sheet (default: 6)',
+    )
+    parser.add_argument(
+        '--out-dir', default='browse', help='folder for the drawings (default: browse)'
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the random transforms (default: 0)'
+    )
     parser.add_argument(
         '--on-error',
         choices=['raise', 'skip'],
         default='raise',
         help='what to do about an image that cannot be read: stop, or skip, '
-        'count and name it',
+        'count and name it (default: raise)',
     )
     add_config_arguments(parser)
 

@@ -39,11 +39,19 @@ def parse_run(text: str) -> tuple[str, str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument('runs', nargs='+', type=parse_run, metavar='CONFIG:CHECKPOINT')
+    parser.add_argument(
+        'runs',
+        nargs='+',
+        type=parse_run,
+        metavar='CONFIG:CHECKPOINT',
+        help='config (a file or a name) and checkpoint of each run',
+    )
     parser.add_argument(
         '--names', nargs='+', help="the rows' names (default: the configs')"
     )
-    parser.add_argument('--num', type=int, default=8, help='number of images')
+    parser.add_argument(
+        '--num', type=int, default=8, help='number of images (default: 8)'
+    )
     parser.add_argument(
         '--indices',
         nargs='+',

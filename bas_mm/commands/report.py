@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='resamples for the intervals; 0 for none (default: 1000)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the resamples')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the resamples (default: 0)'
+    )
     parser.add_argument(
         '--pictures',
         type=int,

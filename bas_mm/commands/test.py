@@ -58,10 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--show-dir', metavar='DIR', help='write drawings to DIR')
     parser.add_argument('--show', action='store_true', help='show drawings in a window')
     parser.add_argument(
-        '--interval', type=int, default=1, help='draw every INTERVAL-th sample'
+        '--interval',
+        type=int,
+        default=1,
+        help='draw every INTERVAL-th sample (default: 1)',
     )
     parser.add_argument(
-        '--wait-time', type=float, default=2, help='seconds that each window stays'
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds that each window stays (default: 2)',
     )
     add_runner_arguments(parser)
 

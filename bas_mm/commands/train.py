@@ -70,8 +70,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         if cfg.get('auto_scale_lr') is None:
             raise ValueError(
                 '--auto-scale-lr needs the batch size that the learning rate '
-                'was chosen for: set `auto_scale_lr=dict(base_batch_size=N)` '
-                f'in {args.config}.'
+                f'was chosen for, and {args.config} has none: give it with '
+                '--cfg-options auto_scale_lr.base_batch_size=N.'
             )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:

@@ -10,8 +10,12 @@ from bas_mm.utils.options import add_model_arguments
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add_model_arguments(parser)
-    parser.add_argument('--host', default='127.0.0.1')
-    parser.add_argument('--port', type=int, default=7860)
+    parser.add_argument(
+        '--host', default='127.0.0.1', help='where it listens (default: 127.0.0.1)'
+    )
+    parser.add_argument(
+        '--port', type=int, default=7860, help='its port (default: 7860)'
+    )
 
 
 def run(args: argparse.Namespace) -> None:

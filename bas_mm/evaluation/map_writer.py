@@ -41,7 +41,7 @@ class DumpMaps(WSOLMetric):
     With ``out='x.npz'`` all maps go to that one file and the rest into the
     folder ``x`` beside it. Boxes are ``xyxy``, in pixels of the view, whose
     size is ``width`` and ``height``, so that the evaluation of saved maps
-    (``eval_maps.py``) reads a dump as it is; :class:`MapDump` reads it back in
+    (``bas-mm eval-maps``) reads a dump as it is; :class:`MapDump` reads it back in
     Python.
 
     An image's name is its path below ``root``; if it is not there, its file

@@ -44,7 +44,7 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how the processes of a distributed run are started',
+        help='how the processes of a distributed run are started (default: none)',
     )
     # torch's launcher passes `--local-rank`, older ones `--local_rank`.
     parser.add_argument(
@@ -105,6 +105,11 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         '--on-error',
         choices=['raise', 'skip'],
         default='raise',
-        help='stop at an image that cannot be read, or leave it out',
+        help='stop at an image that cannot be read, or leave it out (default: raise)',
     )
-    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=8,
+        help='images that pass the model together (default: 8)',
+    )

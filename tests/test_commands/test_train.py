@@ -44,7 +44,7 @@ def test_two_processes_equal_one(trained):
     'words, message',
     [
         (['--amp'], '^ValueError: --amp needs a GPU'),
-        (['--auto-scale-lr'], 'base_batch_size=N.*in tiny.py'),
+        (['--auto-scale-lr'], 'tiny.py has none: .*base_batch_size=N'),
         (
             ['--cfg-options', 'model.type=Nothing'],
             r"(?s)^KeyError: .*Nothing.*--debug shows where",
