@@ -277,13 +277,6 @@ def test_models_build_with_their_pretrained_weights(name):
     assert torch.equal(model.backbone.conv_stem.conv.weight, state['_conv_stem.weight'])
 
 
-def test_metafile_names_configs_that_exist():
-    metafile = (ROOT / 'bas' / 'metafile.yml').read_text()
-    configs = re.findall(r'Config: (\S+)', metafile)
-    assert len(configs) == 8
-    assert all((ROOT.parent / c).is_file() for c in configs)
-
-
 def test_the_default_model():
     cfg = load_config_file('cam_efficientnet-lite0_imagenet')
     assert cfg.model.head.num_classes == 1000
