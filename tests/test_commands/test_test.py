@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import torch
 from mmengine.fileio import load
 
+from tests.helpers.classifier import read_weights
 from tests.helpers.commands import TOOLS, call, run
 
 WORDS = ('tiny.py', 'one/epoch_2.pth')
@@ -50,3 +52,40 @@ def test_wrong_options(capsys, options, message):
     with pytest.raises(SystemExit):
         call('test', 'tiny.py', 'x.pth', *options)
     assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_fits_nothing_stops_with_a_message(trained, monkeypatch):
+    """Figures of random weights would follow."""
+    monkeypatch.chdir(trained)
+    weights = read_weights(WORDS[1])
+    part = {key: value for key, value in weights.items() if 'layer3' not in key}
+    shape = {**weights, 'head.fc.weight': weights['head.fc.weight'][:2]}
+    for name, state, message in (
+        ('other', {'net.a': weights['head.fc.bias']}, r'other.pth.*are missing'),
+        ('part', part, r'are missing \(backbone\.layer3'),
+        ('shape', shape, r'1 have another shape \(head\.fc\.weight\)'),
+    ):
+        torch.save({'state_dict': state}, f'{name}.pth')
+        with pytest.raises(SystemExit, match=message):
+            call('test', 'tiny.py', f'{name}.pth', *DATA, '--work-dir', name)
+    # what the model does not know is left aside
+    torch.save({'state_dict': {**weights, 'more': torch.zeros(1)}}, 'more.pth')
+    call('test', 'tiny.py', 'more.pth', *DATA, '--work-dir', 'more')
+
+
+def test_without_a_checkpoint_where_the_config_names_all_weights(
+    trained, monkeypatch, capsys
+):
+    monkeypatch.chdir(trained)
+    call('test', *WORDS, *DATA, '--work-dir', 'with', '--out', 'with.json')
+    out = ('--work-dir', 'without', '--out', 'without.json')
+    init = (
+        '--cfg-options',
+        'model.init_cfg.type=Pretrained',
+        f'model.init_cfg.checkpoint={WORDS[1]}',
+    )
+    call('test', 'tiny.py', *DATA, *out, *init)
+    assert load('without.json') == load('with.json')
+    with pytest.raises(SystemExit):
+        call('test', 'tiny.py', *DATA, *out)
+    assert 'a CHECKPOINT is needed: tiny.py names no weights' in capsys.readouterr().err

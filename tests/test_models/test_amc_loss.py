@@ -67,6 +67,13 @@ def test_terms(final_relu):
     for name, value in expected.items():
         assert losses[name].item() == pytest.approx(value, rel=1e-5), name
     assert losses['fg_area'] == pytest.approx(float(x['fg'].detach().mean()))
+    logits, ratios, right = x['logit_map'].detach().mean((2, 3)), [], 0
+    for i, y in enumerate(x['target'].tolist()):
+        right += int(logits[i].argmax()) == y
+        s, s_bg = float(logits[i, y]), max(float(x['bg_logits'].detach()[i, y]), 0)
+        ratios += [s_bg / s] if s > 0 else []
+    assert float(losses['acc']) == pytest.approx(100 * right / 3)
+    assert float(losses['bg_ratio']) == pytest.approx(sum(ratios) / len(ratios))
 
 
 def test_activation_is_detached_and_capped_ratio_has_no_gradient():

@@ -65,6 +65,33 @@ def test_pretrained_weights_that_load_into_nothing_stop_with_a_message(tmp_path)
             )
 
 
+def test_pretrained_weights_of_another_shape_stop_with_a_message(tmp_path):
+    state = MobileNetV1().state_dict()
+    state['model.3.0.weight'] = state['model.3.0.weight'][:, :, :1, :1]
+    path = str(tmp_path / 'shape.pth')
+    torch.save(state, path)
+    init = dict(type='Pretrained', checkpoint=path)
+    backbone = dict(type='bas_mm.MobileNetV1', init_cfg=init)
+    with pytest.raises(ValueError, match=r'1 of the 27 .*\(model.3.0.weight\)'):
+        build_model('CAM', model=dict(backbone=backbone))
+
+
+def test_pretrained_weights_of_the_model_must_reach_the_trunk(tmp_path):
+    """As ``model.init_cfg``, whose keys have the prefix ``backbone.``."""
+    state = build_model('CAM').state_dict()
+    path = str(tmp_path / 'model.pth')
+    init = dict(init_cfg=dict(type='Pretrained', checkpoint=path))
+    torch.save(state, path)
+    model = build_model('CAM', model=init)
+    assert torch.equal(
+        model.state_dict()['head.classifier.0.bias'], state['head.classifier.0.bias']
+    )
+    del state['backbone.model.3.0.weight']
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r'1 of the 27 .*\(model.3.0.weight\)'):
+        build_model('CAM', model=init)
+
+
 def test_mobilenet_v1_stride():
     model = MobileNetV1()
     sizes, x = [], torch.randn(1, 3, 224, 224)

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -298,6 +299,18 @@ def test_maps_of_any_classes_from_one_pass(method):
         torch.testing.assert_close(each[1, 0], model.class_maps(x, [3])[1, 0])
         with pytest.raises(ValueError, match=r'classes 0 to 4 .*asked were \[1, 5\]'):
             model.class_maps(x, [1, 5])
+        for classes, shape in (
+            ([[0, 1]], r'\(1, 2\)'),
+            ([], r'\(2, 0\)'),
+            (3, r'\(\)'),
+        ):
+            with pytest.raises(ValueError, match=rf'shape {shape}; \(K,\) or \(2, K\)'):
+                model.class_maps(x, classes)
+        # with a refiner, one after the other
+        model.refiner = Mirror()
+        torch.testing.assert_close(
+            model.class_maps(x, [4, 0, 2, 4]), maps.flip(-1), msg='refined'
+        )
 
 
 def test_test_options_are_arguments_and_leave_the_model_alone():
@@ -363,6 +376,69 @@ def test_aux_losses_are_added_to_any_method():
         assert 'loss_penalty' not in model.loss(x, samples)
 
 
+def test_aux_losses_of_one_name_are_refused():
+    model = build_model(
+        'CAM', 'tiny', model=dict(aux_losses=[LogitPenalty(1.0), LogitPenalty(2.0)])
+    ).train()
+    with pytest.raises(
+        ValueError, match=r"aux_losses\[1\] \(LogitPenalty\) gives \['loss_penalty', "
+    ):
+        model.loss(torch.randn(2, 3, 64, 64), make_samples(0, 2))
+
+
+def test_peak_logit_is_the_largest_either_way():
+    model = build_model('CAM', 'tiny', num_convs=0, final_relu=False).train()
+    nn.init.constant_(model.head.classifier[-1].weight, 0.0)
+    nn.init.constant_(model.head.classifier[-1].bias, -7.0)
+    losses = model.loss(torch.randn(2, 3, 64, 64), make_samples(0, 2))
+    assert losses['peak_logit'] == 7
+
+
+def test_force_label_puts_the_label_among_the_classes():
+    x = torch.randn(1, 3, 64, 64)
+    model = build_model('BAS', 'tiny', topk=2).eval()
+    with torch.no_grad():
+        order = model(x)[0].argsort(descending=True)
+        label = int(order[-1])  # among the best two by force alone
+        (forced,) = model.predict(
+            x, make_samples(label), test_cfg=dict(force_label=True)
+        )
+        maps = model.class_maps(x, [int(order[0]), label])[0]
+    torch.testing.assert_close(forced.pred_map, maps.mean(0))
+
+
+def test_a_head_overrides_boxes_with_the_four_arguments():
+    model = build_model('CAM', 'tiny').eval()
+    model.head.boxes = lambda acts, maps, size, threshold: torch.tensor(
+        [[1.0, 2.0, *size]]
+    )
+    with torch.no_grad():
+        (sample,) = model.predict(torch.randn(1, 3, 64, 96), make_samples(1))
+    assert sample.pred_bbox.tolist() == [1, 2, 64, 96]
+
+
+def test_predict_with_gradient():
+    model = build_model('BAS', 'tiny').eval()
+    (sample,) = model.predict(torch.randn(1, 3, 64, 64), make_samples(1))
+    assert sample.pred_map.requires_grad and sample.pred_bbox.shape == (4,)
+
+
+@pytest.mark.parametrize('neck', [None, dict(type='GlobalAveragePooling')])
+def test_another_neck_is_refused(neck):
+    with pytest.raises(ValueError, match=r'must be a bas_mm.SplitNeck.*model\.neck='):
+        WSOLClassifier(
+            dict(type='ResNet', depth=18),
+            neck,
+            dict(type='bas_mm.CAMHead', num_classes=3, in_channels=512),
+        )
+
+
+def test_a_rule_for_the_threshold_puts_the_percentile_out_of_use():
+    model = build_model('CAM', 'tiny', percentile=80).eval()
+    assert model.head.test_options(dict(threshold='otsu')).percentile is None
+    assert model.head.test_options(dict(threshold=0.3)).percentile == 80
+
+
 class Mirror(nn.Module):
     """A refiner that keeps what it was given."""
 
@@ -407,6 +483,15 @@ def test_the_concrete_classifier_is_both_methods():
 def test_acts_of_a_part_of_the_batch():
     acts = Acts((torch.arange(6.0).view(3, 2),), torch.eye(3), None)
     part = acts[:2]
+
+    @dataclasses.dataclass(frozen=True)
+    class More(Acts):
+        second: torch.Tensor | None = None
+        count: int = 0
+
+    more = More(acts.feats, acts.logits, second=torch.arange(3), count=7)[1:]
+    assert type(more) is More and more.count == 7
+    assert more.second.tolist() == [1, 2]
     assert torch.equal(part.feats[0], acts.feats[0][:2])
     assert torch.equal(part.logits, torch.eye(3)[:2]) and part.logit_map is None
     with pytest.raises(AttributeError):

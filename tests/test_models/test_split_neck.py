@@ -341,3 +341,111 @@ def test_rerun_from_a_stage():
     assert not torch.equal(changed[3], first.feats[3])
     with pytest.raises(ValueError, match='stage=4 is none of the trunk: 0 is the view'):
         neck.run(x, 4, first)
+
+
+def test_two_inserts_behind_the_same_layer_both_run():
+    backbone = resnet()
+    backbone.eval()
+    neck = bound(
+        backbone, start='layer4', inserts={'layer3.1': AddOne(), 'layer3': AddOne()}
+    )
+    x = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        plain = bound(backbone, start='layer4')(x)[0]
+        assert torch.equal(neck(x)[0], plain + 1 + 1)
+    sum(feat.sum() for feat in neck(x)).backward()
+    assert all(p.grad is not None for p in neck.parameters())
+
+
+class Twice(VisionTransformer):
+    """Its layers are those of its parent, its output is not."""
+
+    def forward(self, x):
+        return (2 * super().forward(x)[0],)
+
+
+class Noisy(nn.Sequential):
+    """Draws a random number at every pass."""
+
+    def forward(self, x):
+        torch.rand(3)
+        return super().forward(x)
+
+
+class KeepsEval(nn.Sequential):
+    """A part of it never trains."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[0].eval()
+        return self
+
+
+def chain(*layers, kind=nn.Sequential):
+    return kind(nn.Conv2d(3, 4, 1), *layers, nn.Conv2d(4, 4, 1))
+
+
+def test_another_output_than_that_of_the_layers_is_refused():
+    vit = Twice(arch='deit-tiny', img_size=32, out_type='featmap')
+    with pytest.raises(ValueError, match='Twice cannot be cut.*not give its own'):
+        bound(vit, start='layers.6')
+
+
+def test_binding_a_trunk_that_draws_keeps_the_random_state():
+    torch.manual_seed(3)
+    trunk, before = chain(kind=Noisy), torch.get_rng_state()
+    bound(trunk, start='1')
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_binding_restores_modes_that_differ_inside():
+    trunk = chain(nn.Dropout(), kind=KeepsEval)
+    trunk.train()
+    trunk[2].eval()  # by hand
+    bound(trunk, start='2')
+    assert [m.training for m in trunk] == [False, True, False]
+
+
+def test_bound_in_inference_mode_it_can_still_train():
+    trunk = chain(nn.ReLU(inplace=True))
+    with torch.inference_mode():
+        neck = bound(trunk, start='1')
+    x = torch.randn(1, 3, 4, 4)
+    neck(x)[-1].sum().backward()
+    assert trunk[0].weight.grad is not None
+
+
+@pytest.mark.parametrize(
+    'layers', [(nn.Identity(), nn.ReLU(inplace=True)), (nn.Dropout(0.9, inplace=True),)]
+)
+@pytest.mark.parametrize('tap', [(), ('0',)])
+def test_what_is_handed_out_is_never_overwritten(layers, tap):
+    trunk = chain(*layers).train()
+    neck = bound(trunk, start='1', taps=tap)
+    x = torch.randn(1, 3, 8, 8)
+    with torch.no_grad():
+        *feats, _ = neck(x)
+        for feat in feats:
+            assert torch.equal(feat, trunk[0](x))
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(taps='layer3'), r"must be a list of names, got 'layer3'.*neck\.taps"),
+        (dict(pool=2), r'pool=2 stands before `start`.*model\.neck\.start'),
+        (
+            dict(inserts={'a.b': nn.Identity(), 'a_b': nn.Identity()}),
+            r"names \['a.b', 'a_b'\] of `inserts` two are the same",
+        ),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        SplitNeck(**options)
+
+
+def test_the_end_of_a_transformer_is_set_elsewhere():
+    vit = VisionTransformer(arch='deit-tiny', img_size=32, out_type='featmap')
+    with pytest.raises(ValueError, match="end='layers.8'.*backbone.out_indices"):
+        bound(vit, start='layers.6', end='layers.8')

@@ -66,9 +66,10 @@ def test_a_localizer_that_knows_no_classes():
 
 def test_from_configs_with_pretrained_parts(tmp_path):
     """As a config names them; nothing of one network is in the other."""
-    first, second = localizer(), stock_classifier()
+    first, second = localizer(num_convs=0), stock_classifier()
     with torch.no_grad():
         second.head.fc.bias.fill_(3.0)
+    torch.save(first.state_dict(), tmp_path / 'first.pth')
     torch.save(second.state_dict(), tmp_path / 'second.pth')
     cfg = dict(
         type='bas_mm.TwoNetworks',
@@ -83,6 +84,7 @@ def test_from_configs_with_pretrained_parts(tmp_path):
                 map_channels=16,
                 num_convs=0,
             ),
+            init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'first.pth')),
         ),
         classifier=dict(
             type='ImageClassifier',
@@ -95,9 +97,40 @@ def test_from_configs_with_pretrained_parts(tmp_path):
     model = MODELS.build(cfg)
     model.init_weights()
     assert model.classifier.head.fc.bias.tolist() == [3.0] * 5
+    for key, value in first.state_dict().items():
+        assert torch.equal(model.state_dict()[f'localizer.{key}'], value), key
     keys = {key.split('.')[0] for key in model.state_dict()}
     assert keys == {'localizer', 'classifier'}
-    assert not isinstance(first, nn.ModuleDict)
+    cfg['classifier']['init_cfg']['checkpoint'] = str(tmp_path / 'none.pth')
+    torch.save({'net.x': torch.zeros(1)}, tmp_path / 'none.pth')
+    with pytest.raises(ValueError, match=r'of ResNet .*model\.classifier\.backbone'):
+        MODELS.build(cfg).init_weights()
+
+
+def test_a_refiner_of_the_localizer_sees_its_views():
+    class Keeps(nn.Module):
+        def refine(self, maps, acts, inputs, classes):
+            self.given = inputs
+            return maps
+
+    first = localizer()
+    first.refiner = Keeps()
+    model = TwoNetworks(first, stock_classifier()).eval()
+    x = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        model.predict(x, make_samples(1))
+    views = first.data_preprocessor(dict(inputs=x))['inputs']
+    torch.testing.assert_close(first.refiner.given, views)
+    assert not torch.equal(views, x)
+
+
+def test_a_classifier_of_timm():
+    cfg = dict(type='TimmClassifier', model_name='resnet18', num_classes=5)
+    model = TwoNetworks(localizer(), cfg).eval()
+    assert model.num_classes == 5
+    with torch.no_grad():
+        (sample,) = model.predict(torch.rand(1, 3, 64, 64) * 255, make_samples(1))
+    assert sample.pred_score.shape == (5,)
 
 
 def test_wrong_uses():
