@@ -1,5 +1,7 @@
 """Models: found, built and filled with weights, in one way for all tools."""
 
+import contextlib
+import io
 import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
@@ -153,7 +155,7 @@ def load_model(cfg: Config, checkpoint: PathLike, device: str | None = None) -> 
         ValueError: If the weights are not those of the config's model.
     """
     model = build_model(cfg, load_checkpoint(checkpoint), os.fspath(checkpoint))
-    return model.to(device or get_device()).eval()
+    return model.to(choose_device(device)).eval()
 
 
 def brings_classifier(cfg: Mapping[str, Any]) -> bool:
@@ -176,7 +178,8 @@ def _init_quietly(model: Any) -> None:
     level = logger.level
     logger.setLevel('WARNING')  # a line for each parameter otherwise
     try:
-        model.init_weights()
+        with contextlib.redirect_stdout(io.StringIO()):  # mmengine prints a line, too
+            model.init_weights()
     finally:
         logger.setLevel(level)
 
@@ -293,5 +296,19 @@ def pipeline_of(cfg: Config) -> Sequence[dict[str, Any]]:
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
-    """Give the device that was asked for, or an accelerator if there is one."""
-    return torch.device(device or get_device())
+    """Give the device that was asked for, or an accelerator if there is one.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if device is None:
+        return torch.device(get_device())
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'The device {str(device)!r} cannot be used: '
+            f'{str(error).splitlines()[0]} Leave `device` (--device) out for what is '
+            'there.'
+        ) from error
+    return torch.device(device)

@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
         SystemExit: With a message if the command or its arguments are wrong,
-            or a ``ValueError``, ``OSError``, ``ImportError`` or ``KeyError``
-            (a type that is not registered) stops it. ``--debug`` lets these
-            through.
+            or a ``ValueError``, ``OSError``, ``ImportError``, ``KeyError`` (a
+            type that is not registered) or ``TypeError`` (a setting that it
+            does not have) stops it. ``--debug`` lets these through.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else '--help'
@@ -83,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.command_line = shlex.join(['bas-mm', *words])
     try:
         args.run(args)
-    except (ValueError, OSError, ImportError, KeyError) as error:
+    except (ValueError, OSError, ImportError, KeyError, TypeError) as error:
         if args.debug:
             raise
         text = str(error)
-        if isinstance(error, KeyError):
+        if isinstance(error, (KeyError, TypeError)):
             text = f'{error.args[0]} (--debug shows where)'
         sys.exit(f'{type(error).__name__}: {text}')

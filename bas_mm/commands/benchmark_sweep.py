@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
+    for name in ('size', 'maps'):
+        if getattr(args, name) < 1:
+            args.parser.error(f'--{name} must be at least 1, got {getattr(args, name)}')
     num = len(threshold_grid(args.step))
     print(f'{args.size}x{args.size}, {num} thresholds, ms of CPU a map, median')
     header = ['map', 'contours', 'search', 'sweep', 'ratio', 'search/sweep']

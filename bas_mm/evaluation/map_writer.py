@@ -209,6 +209,11 @@ class DumpMaps(WSOLMetric):
                 f'DumpMaps: {str(self.folder)!r} exists and is no earlier '
                 'dump: choose another place for the maps (--dump).'
             )
+        if self.archive and self.archive.exists() and not marker.is_file():
+            raise FileExistsError(
+                f'DumpMaps: {str(self.archive)!r} exists and is not of an earlier '
+                'dump: choose another place for the maps (--dump).'
+            )
         for kind in ('maps', 'masks', 'views'):
             shutil.rmtree(self.folder / kind, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,26 @@
 """Options that commands share."""
 
 import argparse
+from typing import Any
 
 from mmengine.config import DictAction
+
+
+class Settings(DictAction):
+    """``KEY=VALUE`` pairs; anything else is an error of the user's."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the pairs."""
+        wrong = [value for value in values if '=' not in value]
+        if wrong:
+            parser.error(f'{option_string} takes KEY=VALUE pairs, got {wrong[0]!r}')
+        super().__call__(parser, namespace, values, option_string)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +31,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Settings,
         help='override settings of the config with KEY=VALUE pairs, e.g. '
         'model.head.num_classes=6; lists as key="[a,b]" or key=a,b, tuples '
         'in lists as key="[(a,b),(c,d)]" with the quotation marks and '

@@ -6,11 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from mmpretrain.structures import DataSample
 
 from bas_mm.analysis.report import build_report
 from bas_mm.analysis.report.document import Card, Document, Drawing
 from bas_mm.analysis.report.drawings import choose_images
+from bas_mm.analysis.report.plots import draw_thresholds
+from bas_mm.analysis.report.runs import load_runs
 from bas_mm.analysis.report.tables import describe_map
 from bas_mm.visualization import WSOLVisualizer
 from tests.helpers.report import RIGHT, WRONG, Reader, make_dump
@@ -49,6 +52,23 @@ def test_report_of_what_two_runs_share(tmp_path):
     assert [x.file for x in document.drawings] == [
         f'{x}.png' for x in ('thresholds', 'iou', 'size', 'errors')
     ]
+
+
+@pytest.mark.parametrize('threshold', [0.2, 'otsu'])
+def test_the_plot_of_thresholds_shows_the_one_that_was_used(tmp_path, threshold):
+    options = dict(options=dict(info=dict(threshold=threshold)))
+    make_dump(tmp_path / 'one', ['i0', 'i1'], [RIGHT, WRONG], **options)
+    runs, _, _ = load_runs([tmp_path / 'one'], ['one'])
+    for run in runs:
+        run.evaluate(0, 0)
+    axes = Figure().add_subplot()
+    draw_thresholds(axes, runs)
+    dots = [line for line in axes.lines if line.get_marker() == 'o']
+    if threshold == 'otsu':  # no place on the axis, but a level
+        assert dots == [] and axes.lines[-1].get_ydata()[0] == 50
+    else:
+        assert [dot.get_xydata().tolist() for dot in dots] == [[[0.2, 50]]]
+    assert [float(tick) for tick in axes.get_xticks()][-1] == 1
 
 
 def test_paired_interval_of_the_difference(tmp_path):

@@ -1,3 +1,5 @@
+import pytest
+
 from tests.helpers.report import call
 
 
@@ -12,3 +14,10 @@ def test_the_table(capsys):
         'noise',
     ]
     assert lines[-1] == 'equal at every threshold'
+
+
+@pytest.mark.parametrize('name', ['size', 'maps'])
+def test_nothing_to_time(capsys, name):
+    with pytest.raises(SystemExit):
+        call('benchmark-sweep', f'--{name}', 0)
+    assert f'--{name} must be at least 1, got 0' in capsys.readouterr().err

@@ -4,6 +4,9 @@ import pytest
 
 import bas_mm
 from bas_mm.commands import COMMANDS, build_parser, main
+from tests.helpers.classifier import make_folder
+from tests.helpers.commands import call
+from tests.helpers.inference import make_files
 
 
 def test_help_names_every_command(capsys):
@@ -38,3 +41,33 @@ def test_errors_end_in_one_line_unless_asked(tmp_path):
         main(words)
     with pytest.raises(FileNotFoundError, match='gone.jpg'):
         main([*words, '--debug'])
+
+
+def test_a_setting_that_does_not_exist_ends_in_one_line(tmp_path, monkeypatch):
+    make_folder(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ['train', 'tiny.py', '--data-root', 'data', '--cfg-options']
+    with pytest.raises(SystemExit, match=r"^TypeError: .*'foo'.*\(--debug shows where"):
+        call(*words, 'model.head.foo=1')
+
+
+def test_options_of_the_config_are_pairs(capsys):
+    with pytest.raises(SystemExit):
+        main(['train', 'x.py', '--cfg-options', 'a=1', 'foo'])
+    assert "--cfg-options takes KEY=VALUE pairs, got 'foo'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('content', [b'', b'no checkpoint', b'PK\x03\x04cut'])
+def test_a_file_that_is_no_checkpoint_ends_in_one_line(tmp_path, content):
+    (tmp_path / 'bad.pth').write_bytes(content)
+    words = ['localize', 'x.jpg', '--model', str(tmp_path / 'bad.pth')]
+    with pytest.raises(SystemExit, match='^CheckpointError: .*bad.pth.*cannot be read'):
+        main(words)
+
+
+@pytest.mark.parametrize('device', ['foo', 'cuda:77'])
+def test_a_device_that_is_not_there_ends_in_one_line(tmp_path, device):
+    make_files(tmp_path)
+    words = ['localize', 'x.jpg', '--model', str(tmp_path / 'tiny.pth')]
+    with pytest.raises(SystemExit, match=rf"device '{device}' cannot.*--device"):
+        main([*words, '--device', device])

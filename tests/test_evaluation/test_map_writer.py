@@ -117,6 +117,16 @@ def test_an_earlier_dump_is_replaced_and_nothing_else(tmp_path):
         DumpMaps(tmp_path / 'z', view_interval=-1)
 
 
+def test_a_file_of_maps_that_is_no_dump_stays(tmp_path):
+    (tmp_path / 'x.npz').write_text('mine')
+    with pytest.raises(FileExistsError, match=r"x.npz' exists.*not of an earlier dump"):
+        DumpMaps(tmp_path / 'x.npz')
+    assert (tmp_path / 'x.npz').read_text() == 'mine'
+    (tmp_path / 'x.npz').unlink()
+    dump(tmp_path / 'x.npz', [make_prediction(0)])
+    assert len(dump(tmp_path / 'x.npz', [make_prediction(1)])) == 1
+
+
 def test_no_map_stays_in_memory(tmp_path):
     metric = DumpMaps(tmp_path / 'x')
     for i in range(3):

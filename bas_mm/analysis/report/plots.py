@@ -53,8 +53,10 @@ def draw_thresholds(axes: Axes, columns: Sequence[Column]) -> None:
             row = share[metric.levels.tolist().index(level)]
             axes.plot(metric.thresholds, row, line, color=run.color, label=label)
         used = run.dump.info.get('threshold')
-        if used is not None:
+        if isinstance(used, (int, float)):
             _draw_dot(axes, run, used, run.figures['wsol/gt_known'])
+        elif used is not None:  # a cut of each map's own
+            axes.axhline(run.figures['wsol/gt_known'], color=run.color, ls='-.', lw=1)
     axes.set(
         xlabel='threshold of the map',
         ylabel='GT-known Loc (%)',
