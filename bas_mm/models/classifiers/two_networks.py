@@ -13,9 +13,9 @@ from bas_mm.models.classifiers.wsol import (
     build_module,
     with_type,
 )
-from bas_mm.models.loading import require_loaded
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
+from bas_mm.utils.loading import require_loaded
 
 
 @MODELS.register_module()

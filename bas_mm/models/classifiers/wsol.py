@@ -10,11 +10,11 @@ from mmpretrain.registry import MODELS as STOCK_MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from bas_mm.models.loading import require_loaded
 from bas_mm.models.necks.split_neck import SplitNeck
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts, TestOptions
+from bas_mm.utils.loading import require_loaded
 
 Options = Mapping[str, Any] | TestOptions | None
 
