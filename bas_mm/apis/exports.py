@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import mmengine
 import numpy as np
 
-from bas_mm.utils.files import FreshPaths, write_atomic
+from bas_mm.utils.files import FreshPaths, check_output, write_atomic
 
 PathLike = str | os.PathLike[str]
 #: Class index, score and box (``xyxy``, max exclusive, pixels of the image as
@@ -80,10 +80,13 @@ class Export(ABC):
         num_objects (int): Objects in them.
         skipped (list[dict]): ``file_name`` and ``reason`` of the images that
             were left out, known at the end.
+        complete (bool): Whether :meth:`finish` was called, and not because of
+            an error.
 
     Raises:
         ValueError: If there is a folder where a file is to be written, or a
             file where a folder is.
+        OSError: If nothing can be written there.
     """
 
     is_folder = False
@@ -95,20 +98,36 @@ class Export(ABC):
         info: Mapping[str, Any] | None = None,
         interval: float = 60,
     ) -> None:
+        self.check_path(path)
         self.path = Path(path)
-        if self.path.is_file() if self.is_folder else self.path.is_dir():
-            kinds = ('folder', 'file') if self.is_folder else ('file', 'folder')
-            raise ValueError(
-                f'{self.path} is a {kinds[1]}, but {type(self).__name__} writes a '
-                f'{kinds[0]}: name another with --out, or choose another --format.'
-            )
         self.classes = list(classes)
         self.info = dict(info or {})
         self.interval = interval
         self.num_images = 0
         self.num_objects = 0
         self.skipped: list[dict[str, str]] = []
+        self.complete = False
         self._written = time.monotonic()
+
+    @classmethod
+    def check_path(cls, path: PathLike, option: str = '--out') -> None:
+        """Check that it can be written to a path.
+
+        Args:
+            path: See the class.
+            option: Where the path was given, for the error.
+
+        Raises:
+            ValueError, OSError: See the class.
+        """
+        path = Path(path)
+        if path.is_file() if cls.is_folder else path.is_dir():
+            kinds = ('folder', 'file') if cls.is_folder else ('file', 'folder')
+            raise ValueError(
+                f'{path} is a {kinds[1]}, but {cls.__name__} writes a {kinds[0]}: '
+                f'name another with {option}, or choose another --format.'
+            )
+        check_output(path, option, cls.is_folder)
 
     def add(
         self,
@@ -141,16 +160,21 @@ class Export(ABC):
             self.save()
             self._written = time.monotonic()
 
-    def finish(self, skipped: Sequence[tuple[str, str]] = ()) -> None:
+    def finish(
+        self, skipped: Sequence[tuple[str, str]] = (), complete: bool = True
+    ) -> None:
         """Write what is left to write.
 
         Args:
             skipped: Name of each image that was left out, and why.
+            complete: Whether all images were added; False where an error ends
+                it.
 
         Raises:
             OSError: If it cannot be written.
         """
         self.skipped = [dict(file_name=name, reason=why) for name, why in skipped]
+        self.complete = complete
         self.save()
 
     @abstractmethod
@@ -173,7 +197,8 @@ class CocoFile(Export):
     the annotations of a detection data set. ``category_id`` is the class's
     index plus 1; boxes are ``[x, y, w, h]``; masks are uncompressed run
     lengths. Beside what ground truth has, each annotation has a ``score``.
-    ``info`` names the images that were left out.
+    ``info`` says whether it is ``complete`` and names the images that were left
+    out.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -215,7 +240,7 @@ class CocoFile(Export):
     def save(self) -> None:
         """Write the file."""
         content = dict(
-            info=dict(self.info, skipped=self.skipped),
+            info=dict(self.info, complete=self.complete, skipped=self.skipped),
             images=self.images,
             annotations=self.annotations,
             categories=self.categories,

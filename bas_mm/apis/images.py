@@ -24,6 +24,8 @@ from bas_mm.utils.files import IMG_EXTENSIONS
 
 #: A file, or an array as OpenCV reads it.
 ImageType = str | os.PathLike[str] | np.ndarray
+#: A name and the image.
+NamedImage = tuple[str, ImageType]
 
 
 def load_image(source: ImageType) -> np.ndarray:
@@ -100,17 +102,22 @@ def _check_array(image: np.ndarray) -> np.ndarray:
 
 
 def list_images(
-    inputs: ImageType | Sequence[ImageType],
-) -> list[tuple[str, ImageType]]:
+    inputs: ImageType | Sequence[ImageType | NamedImage],
+    leave_out: str | os.PathLike[str] | None = None,
+) -> list[NamedImage]:
     """Find images: files, arrays, and what is in folders.
 
     Args:
         inputs: An image (see :func:`load_image`), a folder, or a list of
-            them. Folders are searched with all folders below them.
+            them. Folders are searched with all folders below them. An item
+            of a list may also be a pair of name and image, taken as it is.
+        leave_out: A folder of results: where it lies inside a folder that is
+            searched, nothing in it is taken.
 
     Returns:
         For each image a name (the path inside the folder, the file's name, or
-        a number for an array) and the image.
+        a number for an array) and the image. Where several files would get
+        one name, all are named by the path below their common folder.
 
     Raises:
         FileNotFoundError: If a folder holds no image.
@@ -118,27 +125,56 @@ def list_images(
     """
     if isinstance(inputs, (str, os.PathLike, np.ndarray)):
         inputs = [inputs]
-    items: list[tuple[str, ImageType]] = []
+    items: list[NamedImage] = []
+    files: dict[int, str] = {}  # those whose names may change
     for item in inputs:
+        if isinstance(item, tuple):
+            items.append(item)
+            continue
         if not isinstance(item, (str, os.PathLike)):
             items.append((f'{len(items):06d}', item))
-        elif osp.isdir(item):
-            found = sorted(
-                path
-                for path in Path(item).rglob('*')
-                if path.suffix.lower() in IMG_EXTENSIONS and path.is_file()
-            )
-            if not found:
-                raise FileNotFoundError(
-                    f'The folder {os.fspath(item)!r} holds no image '
-                    f'({", ".join(IMG_EXTENSIONS)}).'
-                )
-            items += [(path.relative_to(item).as_posix(), str(path)) for path in found]
+            continue
+        start = len(items)
+        if osp.isdir(item):
+            items += [
+                (path.relative_to(item).as_posix(), str(path))
+                for path in _search(Path(item), leave_out)
+            ]
         else:
             items.append((Path(item).name, os.fspath(item)))
+        for i in range(start, len(items)):
+            files[i] = osp.abspath(str(items[i][1]))
     if not items:
         raise ValueError('No images were given: `inputs` is empty.')
+    owners: dict[str, str] = {}
+    if any(owners.setdefault(items[i][0], path) != path for i, path in files.items()):
+        root = osp.commonpath([osp.dirname(path) for path in files.values()])
+        for i, path in files.items():
+            items[i] = (Path(path).relative_to(root).as_posix(), items[i][1])
     return items
+
+
+def _search(folder: Path, leave_out: str | os.PathLike[str] | None) -> list[Path]:
+    """List the images in a folder, but not those in a folder of results."""
+    results = None
+    if leave_out is not None:
+        root, inner = folder.resolve(), Path(leave_out).resolve()
+        if root in inner.parents:
+            results = folder / inner.relative_to(root)
+    found = sorted(
+        path
+        for path in folder.rglob('*')
+        if path.suffix.lower() in IMG_EXTENSIONS
+        and results not in path.parents
+        and path.is_file()
+    )
+    if not found:
+        outside = '' if results is None else f' outside of {str(results)!r}'
+        raise FileNotFoundError(
+            f'The folder {str(folder)!r} holds no image{outside} '
+            f'({", ".join(IMG_EXTENSIONS)}).'
+        )
+    return found
 
 
 class View(NamedTuple):

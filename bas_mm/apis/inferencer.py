@@ -16,7 +16,14 @@ from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
 from rich.progress import track
 
-from bas_mm.apis.images import ImageType, View, Viewer, list_images, load_image
+from bas_mm.apis.images import (
+    ImageType,
+    NamedImage,
+    View,
+    Viewer,
+    list_images,
+    load_image,
+)
 from bas_mm.apis.model import (
     PathLike,
     build_model,
@@ -84,6 +91,8 @@ class WSOLInferencer:
         viewer (Viewer): Makes the views.
         skipped (list[tuple[str, str]]): The images that the last call left
             out, and why.
+        unreadable (Exception | None): The error that ended the last call, if
+            it was an image that could not be read.
 
     Raises:
         FileNotFoundError: If a file or the package with the weights is
@@ -113,6 +122,7 @@ class WSOLInferencer:
         self.show_progress = show_progress
         self.device = choose_device(device)
         self.skipped: list[tuple[str, str]] = []
+        self.unreadable: Exception | None = None
         self.cfg, checkpoint, name = find_model(model, weights)
         self.model = build_model(self.cfg, checkpoint, name)
         self.classes = class_names(self.cfg, checkpoint, self.model.num_classes)
@@ -146,13 +156,14 @@ class WSOLInferencer:
         return find_class(self.classes, name)
 
     def __call__(
-        self, inputs: ImageType | Sequence[ImageType], **kwargs: Any
+        self, inputs: ImageType | Sequence[ImageType | NamedImage], **kwargs: Any
     ) -> list[Result]:
         """Localize in all images.
 
         Args:
             inputs: An image (see :func:`bas_mm.apis.load_image`), a folder, or
-                a list of them.
+                a list of them, or of pairs of a name and an image (see
+                :func:`bas_mm.apis.list_images`).
             **kwargs: Options of :meth:`stream`.
 
         Returns:
@@ -163,7 +174,7 @@ class WSOLInferencer:
 
     def stream(
         self,
-        inputs: ImageType | Sequence[ImageType],
+        inputs: ImageType | Sequence[ImageType | NamedImage],
         batch_size: int = 8,
         threshold: float | str | None = None,
         topk: int | None = None,
@@ -193,7 +204,8 @@ class WSOLInferencer:
                 largest.
             return_mask: Give the mask.
             show_dir: Write a drawing of image, map, box and class for each
-                here.
+                here. Where it lies inside a folder of ``inputs``, the images
+                in it are left out.
             on_error: For an image that cannot be read, 'raise' or 'skip' it
                 (see ``skipped``), with a warning at the end.
 
@@ -239,7 +251,7 @@ class WSOLInferencer:
             topk=topk,
             map_label='pred' if labels is None else 'gt',
         )
-        items = list_images(inputs)
+        items = list_images(inputs, leave_out=show_dir)
         if labels is not None:
             labels = [self.class_index(int(label)) for label in labels]
             if len(labels) != len(items):
@@ -266,7 +278,7 @@ class WSOLInferencer:
         paths: FreshPaths | None,
         skip: bool,
     ) -> Iterator[Result]:
-        self.skipped = []
+        self.skipped, self.unreadable = [], None
         batch: list[_Item] = []
         numbered: Any = range(len(items))
         if self.show_progress and len(items) > 1:
@@ -279,6 +291,7 @@ class WSOLInferencer:
                 if not skip:
                     # what has been read before is not lost
                     yield from self._finish(batch, request, paths)
+                    self.unreadable = error
                     raise
                 self.skipped.append((name, str(error)))
             else:

@@ -26,7 +26,9 @@ from bas_mm.analysis.activation_plots import STYLES, plot_images, plot_mean
 from bas_mm.analysis.loaders import build_loader
 from bas_mm.apis.model import load_model
 from bas_mm.utils.configs import read_config
+from bas_mm.utils.files import check_output
 from bas_mm.utils.options import add_config_arguments
+from bas_mm.utils.texts import plural
 from bas_mm.visualization.sheet import spread_indices
 
 
@@ -80,6 +82,7 @@ def check_args(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study."""
     check_args(args)
+    check_output(args.out_dir, '--out-dir', folder=True)
     cfg = read_config(args.config, args.data_root, args.cfg_options)
     model = load_model(cfg, args.checkpoint)
     loader = build_loader(cfg, args.images)
@@ -96,12 +99,13 @@ def run(args: argparse.Namespace) -> None:
     out = Path(args.out_dir)
     info = dict(config=args.config, checkpoint=args.checkpoint)
     most = write_tables(out, records, left_out, mean, info)
-    title = f'{Path(args.config).stem}: mean of {len(records)} images (band: quartiles)'
+    images = plural(len(records), 'image')
+    title = f'{Path(args.config).stem}: mean of {images} (band: quartiles)'
     plot_mean(mean, title).savefig(out / 'mean.png', dpi=110)
     shown = [records[i] for i in spread_indices(len(records), args.plots)]
     plot_images(shown).savefig(out / 'images.png', dpi=90)
     print(
-        f'\n{len(records)} images, {len(left_out)} left out (no mask or '
+        f'\n{images}, {len(left_out)} left out (no mask or '
         'box in the view). 90 % of the way from the empty to the '
         'ground-truth mask is made at'
     )

@@ -12,9 +12,13 @@ import argparse
 import re
 from pathlib import Path
 
+import cv2
+
 from bas_mm.analysis.side_by_side import draw_run, make_sheet
 from bas_mm.utils.configs import read_config
+from bas_mm.utils.files import check_output
 from bas_mm.utils.options import add_config_arguments
+from bas_mm.utils.texts import plural
 from bas_mm.visualization.sheet import write_drawing
 
 
@@ -76,6 +80,12 @@ def run(args: argparse.Namespace) -> None:
             f'--names needs one name for each of the {len(args.runs)} runs, got '
             f'{len(names)}'
         )
+    check_output(args.out, '--out')
+    if not cv2.haveImageWriter(args.out):
+        args.parser.error(
+            '--out needs a file that ends as an image does (.png, .jpg, ...), got '
+            f'{args.out}'
+        )
     rows, seen = [], None
     for config, checkpoint in args.runs:
         cfg = read_config(config, args.data_root, args.cfg_options)
@@ -90,4 +100,5 @@ def run(args: argparse.Namespace) -> None:
             )
         seen = images
     write_drawing(args.out, make_sheet(rows, names))
-    print(f'{len(rows)} runs, {len(rows[0])} images: {args.out}')
+    counts = f'{plural(len(rows), "run")}, {plural(len(rows[0]), "image")}'
+    print(f'{counts}: {args.out}')

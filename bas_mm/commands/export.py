@@ -12,14 +12,20 @@ By --format, --out is
 
 import argparse
 import os.path as osp
+from collections.abc import Sequence
 from typing import Any
 
 import bas_mm
 from bas_mm.apis.exports import FORMATS
 from bas_mm.apis.inferencer import WSOLInferencer
+from bas_mm.commands.localize import finishing
 from bas_mm.structures import TestOptions
 from bas_mm.utils.configs import build_dataset, first_dataset, read_config
-from bas_mm.utils.options import add_config_arguments, add_inference_arguments
+from bas_mm.utils.options import (
+    add_config_arguments,
+    add_device_argument,
+    add_inference_arguments,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='auto: the labels of the data set name the objects and choose '
         'the map (map_label=gt); never: the model predicts (default: auto)',
     )
-    parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
+    add_device_argument(parser)
     add_inference_arguments(parser)
     add_config_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Export; what was found before an error is written."""
+    FORMATS[args.format].check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     inferencer = WSOLInferencer(cfg, args.checkpoint, args.device, view=args.view)
     dataset = build_dataset(cfg, args.split, pipeline=[])
@@ -71,7 +78,11 @@ def run(args: argparse.Namespace) -> None:
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     labels = [info.get('gt_label') for info in infos]
     use_labels = args.use_labels == 'auto' and None not in labels
-    data_root = first_dataset(cfg.get(f'{args.split}_dataloader')).get('data_root')
+    if use_labels and classes:
+        check_names(classes, inferencer.classes)
+    data_root = getattr(dataset, 'data_root', None) or first_dataset(
+        cfg.get(f'{args.split}_dataloader')
+    ).get('data_root')
     options = inferencer.test_options.replace(
         threshold=args.threshold,
         topk=args.topk,
@@ -80,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     source = describe_source(args, options, data_root)
     export = FORMATS[args.format](args.out, inferencer.classes, source)
     results = inferencer.stream(
-        [info['img_path'] for info in infos],
+        [(name_image(info['img_path'], data_root), info['img_path']) for info in infos],
         batch_size=args.batch_size,
         threshold=args.threshold,
         topk=args.topk,
@@ -89,27 +100,45 @@ def run(args: argparse.Namespace) -> None:
         return_mask=True,
         on_error=args.on_error,
     )
-    try:
+    with finishing(export, inferencer, objects=True):
         for result in results:
             label = result['pred_label']
             if use_labels:
                 label = int(labels[result['index']])
             score = float(result['scores'][label])
-            path = osp.relpath(result['img_path'], data_root or osp.curdir)
             export.add(
-                path.replace(osp.sep, '/'),
+                result['name'],
                 result['ori_shape'],
                 [(label, score, box) for box in result.get('bboxes', [result['bbox']])],
                 masks=result.get('masks', [result['mask']]),
                 source=result['img_path'],
             )
-    finally:
-        export.finish(inferencer.skipped)
-        print(
-            f'{export.num_images} images, {export.num_objects} objects, '
-            f'{len(export.skipped)} left out: {export.path}',
-            flush=True,
-        )
+
+
+def check_names(data: Sequence[str], model: Sequence[str]) -> None:
+    """Check that labels of the data mean the classes of the model.
+
+    Args:
+        data: Names of the classes of the data set.
+        model: As many names of the model's; numbers mean nothing.
+
+    Raises:
+        ValueError: If they differ; names the first difference.
+    """
+    if list(model) == [str(i) for i in range(len(model))]:
+        return
+    for i, (ours, theirs) in enumerate(zip(data, model)):
+        if str(ours) != theirs:
+            raise ValueError(
+                f'Class {i} is {str(ours)!r} in the data set and {theirs!r} in the '
+                'model: give the checkpoint that was trained on this data, or '
+                '--use-labels never to let the model name the objects.'
+            )
+
+
+def name_image(path: str, data_root: str | None) -> str:
+    """Name an image by its path below the root of the data set."""
+    return osp.relpath(path, data_root or osp.curdir).replace(osp.sep, '/')
 
 
 def describe_source(

@@ -12,13 +12,16 @@ DIR gets a drawing of each image and, by --format,
 """
 
 import argparse
+import contextlib
 import os.path as osp
+from collections.abc import Iterator
 from typing import Any
 
-from bas_mm.apis.exports import FORMATS, Found
+from bas_mm.apis.exports import FORMATS, Export, Found
 from bas_mm.apis.images import list_images
 from bas_mm.apis.inferencer import Result, WSOLInferencer
 from bas_mm.utils.options import add_inference_arguments, add_model_arguments
+from bas_mm.utils.texts import plural
 
 FILES = {
     'coco': 'results.json',
@@ -61,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Localize; what was found before an error is written."""
+    path = osp.join(args.out_dir, FILES[args.format])
+    FORMATS[args.format].check_path(path, '--out-dir')
+    images = list_images(args.inputs, leave_out=args.out_dir)
     inferencer = WSOLInferencer(args.model, args.weights, args.device, view=args.view)
     options = inferencer.test_options.replace(threshold=args.threshold, topk=args.topk)
     info = dict(
@@ -72,11 +78,9 @@ def run(args: argparse.Namespace) -> None:
         classes=args.classes,
         multi=args.multi,
     )
-    path = osp.join(args.out_dir, FILES[args.format])
     export = FORMATS[args.format](path, inferencer.classes, info)
-    few = len(list_images(args.inputs)) <= FEW
     results = inferencer.stream(
-        args.inputs,
+        images,
         batch_size=args.batch_size,
         threshold=args.threshold,
         topk=args.topk,
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
         show_dir=None if args.no_pictures else args.out_dir,
         on_error=args.on_error,
     )
-    try:
+    with finishing(export, inferencer):
         for result in results:
             drawing = result.get('vis_path')
             export.add(
@@ -96,16 +100,46 @@ def run(args: argparse.Namespace) -> None:
                 path=result['img_path'],
                 picture=drawing and osp.relpath(drawing, args.out_dir),
             )
-            if few:
+            if len(images) <= FEW:
                 print(describe(result), flush=True)
+
+
+@contextlib.contextmanager
+def finishing(
+    export: Export, inferencer: WSOLInferencer, objects: bool = False
+) -> Iterator[None]:
+    """Write what was found in the end, also when an error ends it, and say so.
+
+    Where nothing was found, an earlier result stays.
+
+    Args:
+        export: What is written.
+        inferencer: What finds it.
+        objects: Whether to say how many objects there are.
+
+    Raises:
+        ValueError: If an image cannot be read; names the option that leaves it
+            out.
+    """
+    complete = False
+    try:
+        yield
+        complete = True
+    except (ValueError, OSError) as error:
+        if error is not inferencer.unreadable:
+            raise
+        reason = str(error).rstrip('.')
+        raise ValueError(
+            f'{reason}; --on-error skip leaves out what cannot be read.'
+        ) from error
     finally:
-        export.finish(inferencer.skipped)
-        images = 'image' if export.num_images == 1 else 'images'
-        print(
-            f'{export.num_images} {images}, {len(export.skipped)} left out: '
-            f'{export.path}',
-            flush=True,
-        )
+        if export.num_images or inferencer.skipped:
+            export.finish(inferencer.skipped, complete)
+            counts = [plural(export.num_images, 'image')]
+            if objects:
+                counts.append(plural(export.num_objects, 'object'))
+            counts.append(f'{len(export.skipped)} left out')
+            print(f'{", ".join(counts)}: {export.path}', flush=True)
 
 
 def list_found(result: Result) -> list[Found]:

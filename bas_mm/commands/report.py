@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bas_mm.analysis.report import build_report
 from bas_mm.analysis.report.runs import CENTER, WHOLE
+from bas_mm.utils.files import check_output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         )
     if min(args.bootstrap, args.pictures) < 0:
         error('--bootstrap and --pictures must be at least 0')
+    check_output(args.out, '--out')
     page, note = build_report(
         args.runs, names, args.bootstrap, args.seed, args.pictures
     )

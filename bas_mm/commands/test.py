@@ -13,7 +13,7 @@ from bas_mm.apis.model import brings_classifier
 from bas_mm.engine import WholeCheckpointHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.evaluation import DumpMaps, intervals
-from bas_mm.utils.files import without_nan
+from bas_mm.utils.files import check_output, without_nan
 from bas_mm.utils.models import unwrap
 from bas_mm.utils.options import add_runner_arguments
 from bas_mm.utils.tables import metrics_table
@@ -94,10 +94,14 @@ def check_args(args: argparse.Namespace) -> None:
             error(
                 f'--out needs a file that ends in .json, .yaml or .pkl, got {args.out}'
             )
-    for name in ('bootstrap', 'dump_views'):
+    for name, least in (('bootstrap', 0), ('dump_views', 0), ('interval', 1)):
         value = getattr(args, name)
-        if value < 0:
-            error(f'--{name.replace("_", "-")} must be at least 0, got {value}')
+        if value < least:
+            error(f'--{name.replace("_", "-")} must be at least {least}, got {value}')
+    if args.out is not None:
+        check_output(args.out, '--out')
+    if args.show_dir is not None:
+        check_output(args.show_dir, '--show-dir', folder=True)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

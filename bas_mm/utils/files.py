@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import os.path as osp
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,39 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
         raise OSError(
             error.errno, f'Cannot write {len(content)} bytes: {what}', str(path)
         ) from error
+
+
+def check_output(
+    path: str | os.PathLike[str], option: str, folder: bool = False
+) -> None:
+    """Try whether an output can be written, before it is computed.
+
+    Nothing is left behind and no folder is made.
+
+    Args:
+        path: The file or folder.
+        option: Where it was given, for the error.
+        folder: Whether it is a folder.
+
+    Raises:
+        OSError: If there is a folder in the place of a file, a file in the
+            place of a folder, or nothing can be written there.
+    """
+    path = Path(path)
+    near = path if folder else path.parent
+    while not osp.lexists(near):  # the folders below it can be made
+        near = near.parent
+    if not folder and path.is_dir():
+        fault = 'it is a folder, and a file is to be written'
+    elif not near.is_dir():
+        fault = f'{near} is not a folder'
+    else:
+        try:
+            with tempfile.TemporaryFile(dir=near):
+                return
+        except OSError as error:
+            fault = f'{near} takes no file ({error.strerror})'
+    raise OSError(f'{path} cannot be written: {fault}. Give another path to {option}.')
 
 
 def without_nan(figures: Mapping[str, Any]) -> dict[str, Any]:

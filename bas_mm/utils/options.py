@@ -78,6 +78,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         'checkpoint that carries its config (default: the classes of ImageNet)',
     )
     parser.add_argument('--weights', help='checkpoint, where --model is a config')
+    add_device_argument(parser)
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that choose where the model runs."""
     parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
 
 

@@ -40,7 +40,9 @@ def test_file(tmp_path):
     coco.add('q.jpg', (10, 10), [], extra='e')
     coco.finish([('bad.jpg', 'r')])
     data = json.loads((tmp_path / 'new' / 'a.json').read_text())
-    assert data['info'] == dict(k=1, skipped=[dict(file_name='bad.jpg', reason='r')])
+    assert data['info'] == dict(
+        k=1, complete=True, skipped=[dict(file_name='bad.jpg', reason='r')]
+    )
     assert data['images'] == [
         dict(id=1, file_name='p.jpg', width=30, height=20),
         dict(id=2, file_name='q.jpg', width=10, height=10, extra='e'),
@@ -62,7 +64,10 @@ def test_file(tmp_path):
 def test_writes_as_it_goes(tmp_path):
     coco = CocoFile(tmp_path / 'a.json', ['x'], {}, interval=0)
     coco.add('p.jpg', (2, 2), [])
-    assert len(json.loads((tmp_path / 'a.json').read_text())['images']) == 1
+    data = json.loads((tmp_path / 'a.json').read_text())
+    assert len(data['images']) == 1 and data['info']['complete'] is False
+    coco.finish(complete=False)
+    assert not json.loads((tmp_path / 'a.json').read_text())['info']['complete']
 
 
 CLASSES = ('crane, bird', 'b & c')
@@ -101,6 +106,13 @@ def test_counts_and_remains_of_a_killed_run(tmp_path, name):
 def test_nothing_at_all(tmp_path, name):
     FORMATS[name](tmp_path / 'out', CLASSES).finish()
     assert (tmp_path / 'out').exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for name in FORMATS:
+        with pytest.raises(OSError, match='file is not a folder. .*--out'):
+            FORMATS[name](tmp_path / 'file' / 'out', CLASSES)
 
 
 def test_detections(tmp_path):

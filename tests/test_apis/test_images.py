@@ -63,6 +63,49 @@ def test_names_of_files_arrays_and_folders(write, tmp_path, make_image):
     assert [name for name, _ in list_images(image)] == ['000000']
 
 
+def test_equal_names_are_told_apart_by_their_folders(write, tmp_path, make_image):
+    image, _ = make_image()
+    for name in ('A/x.jpg', 'A/sub/y.jpg', 'B/x.jpg', 'B/z.jpg'):
+        write(name, image)
+    folders = [tmp_path / 'A', tmp_path / 'B']
+    named = ['A/sub/y.jpg', 'A/x.jpg', 'B/x.jpg', 'B/z.jpg']
+    assert [name for name, _ in list_images(folders)] == named
+    items = list_images([tmp_path / 'A' / 'x.jpg', image, tmp_path / 'B' / 'x.jpg'])
+    assert [name for name, _ in items] == ['A/x.jpg', '000001', 'B/x.jpg']
+    (tmp_path / 'B' / 'x.jpg').unlink()
+    assert [name for name, _ in list_images(folders)] == ['sub/y.jpg', 'x.jpg', 'z.jpg']
+
+
+def test_pairs_of_name_and_image_stay(write, make_image):
+    image, _ = make_image()
+    pairs = [
+        ('n', write('A/x.jpg', image)),
+        ('n', write('B/x.jpg', image)),
+        ('m', image),
+    ]
+    assert list_images(pairs) == pairs
+
+
+@pytest.mark.parametrize('out', ['out', 'a/out'])
+def test_results_inside_of_a_folder_are_left_out(
+    write, tmp_path, monkeypatch, make_image, out
+):
+    image, _ = make_image()
+    for name in ('a/x.jpg', f'{out}/x.jpg', f'{out}/sub/x.jpg', f'{out}side.jpg'):
+        write(name, image)
+    monkeypatch.chdir(tmp_path)
+    for folder in ('.', tmp_path):
+        names = [name for name, _ in list_images(folder, leave_out=out)]
+        assert names == sorted(['a/x.jpg', f'{out}side.jpg'])
+    # a folder that is asked for itself, or lies inside the results, is taken
+    assert len(list_images(out, leave_out=out)) == 2
+    assert len(list_images(f'{out}/sub', leave_out=out)) == 1
+    (tmp_path / 'a' / 'x.jpg').unlink()
+    (tmp_path / f'{out}side.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=f"no image outside of '{out}'"):
+        list_images('.', leave_out=out)
+
+
 def test_full_view_is_the_plain_resize(make_image):
     image, _ = make_image(77, 131, (20, 20, 99, 60))
     view = Viewer([dict(type='LoadImageFromFile'), RESIZE, CROP, PACK], 'full')(image)

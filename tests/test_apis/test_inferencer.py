@@ -448,6 +448,14 @@ def test_the_box_is_drawn_where_it_is(tiny, make_image, size, factor):
     assert np.abs(result['bbox'] * factor - found).max() <= max(3, height / 56)
 
 
+def test_drawings_of_an_earlier_call_are_no_input(tiny, write, tmp_path, make_image):
+    write('a.jpg', make_image()[0])
+    for _ in range(2):
+        results = tiny(tmp_path, show_dir=tmp_path / 'out')
+        assert [r['name'] for r in results] == ['a.jpg']
+    assert [p.name for p in (tmp_path / 'out').iterdir()] == ['a.jpg']
+
+
 # ---- models ---------------------------------------------------------------
 
 

@@ -80,3 +80,15 @@ def test_wrong_options(tiny, capsys, option, value, message):
     with pytest.raises(SystemExit):
         call(COMMAND, *tiny, f'{option}={value}')
     assert message in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_first(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(SystemExit, match='file is not a folder.*--out-dir'):
+        call(COMMAND, 'no.py', 'no.pth', '--out-dir', tmp_path / 'file')
+
+
+def test_a_single_image(tiny, tmp_path, capsys):
+    words = ('--images', 1, '--out-dir', tmp_path, '--steps', 1, '--plots', 1)
+    call(COMMAND, *tiny, *words)
+    assert '1 image, 0 left out' in capsys.readouterr().out

@@ -38,11 +38,12 @@ def test_the_sheet_is_written(runs, tmp_path, capsys):
     np.testing.assert_allclose(found, make_sheet(rows, ['A', 'B']), atol=3)
 
 
-def test_chosen_images(runs, tmp_path):
+def test_chosen_images(runs, tmp_path, capsys):
     out = tmp_path / 'sheet.png'
     words = (runs[0], '--data-root', 'data', '--out', out)
     call('compare', *words, '--indices', 7, 2)
     assert out.is_file()
+    assert '1 run, 2 images: ' in capsys.readouterr().out
     with pytest.raises(SystemExit, match='--indices must be 0 to 8'):
         call('compare', *words, '--indices', 9)
     with pytest.raises(SystemExit, match='At least 1 image'):
@@ -88,9 +89,18 @@ def test_what_is_no_run(text):
     [
         (['a.py'], "'a.py' is not CONFIG:CHECKPOINT"),
         (['a.py:b.pth', '--names', 'x', 'y'], 'one name for each of the 1 runs'),
+        (['a.py:b.pth', '--out', 'cmp.xyz'], '(.png, .jpg, ...), got cmp.xyz'),
+        (['a.py:b.pth', '--out', 'cmp'], '(.png, .jpg, ...), got cmp'),
     ],
 )
 def test_wrong_command(capsys, words, message):
     with pytest.raises(SystemExit):
         call('compare', *words)
     assert message in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_is_told_first(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for out, fault in ((tmp_path, 'is a folder'), (tmp_path / 'file/x.png', 'not a f')):
+        with pytest.raises(SystemExit, match=f'cannot be written: .*{fault}.*--out'):
+            call('compare', 'no.py:no.pth', '--out', out)

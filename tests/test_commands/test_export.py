@@ -5,11 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import bas_mm
 from bas_mm.datasets import CustomLocalization
+from bas_mm.utils.configs import build_dataset
 from tests.helpers.commands import call
 from tests.helpers.inference import decode, make_folder
+from tests.helpers.tiny import build, write_config
 
 
 @pytest.fixture
@@ -159,6 +162,22 @@ def test_a_file_for_a_folder_and_the_other_way(folder, name):
         match = 'out is a folder, but .*File writes a file.*--out.*--format'
     with pytest.raises(SystemExit, match=match):
         call(*WORDS, '--out', out, '--format', name)
+    # before the model is loaded
+    with pytest.raises(SystemExit, match=match):
+        call('export', 'no.py', 'no.pth', '--out', out, '--format', name)
+
+
+@pytest.mark.parametrize(
+    'out, fault',
+    [('tiny.py/x.json', 'tiny.py is not a folder'), ('/proc/x.json', 'takes no file')],
+)
+def test_an_output_that_cannot_be_is_told_first(folder, out, fault):
+    if out.startswith('/proc') and not (folder / '/proc/self').exists():
+        pytest.skip('there is no /proc')
+    with pytest.raises(
+        SystemExit, match=f'{out} cannot be written: .*{fault}.*--out.$'
+    ):
+        call('export', 'no.py', 'no.pth', '--out', out)
 
 
 def test_wrong_counts_and_bad_images(folder):
@@ -171,9 +190,73 @@ def test_wrong_counts_and_bad_images(folder):
     (folder / 'data' / 'd' / 'x.png').rename(folder / 'data' / 'a' / '0.png')
     (folder / 'data' / 'd').rmdir()
     (folder / 'data' / 'b' / '2.png').write_bytes(b'')
-    with pytest.raises(SystemExit, match='2.png'):
+    with pytest.raises(SystemExit, match='2.png.*; --on-error skip leaves out'):
         export('--batch-size', 1)
-    assert len(json.loads(open('boxes.json').read())['images']) == 2
+    part = json.loads(open('boxes.json').read())
+    assert len(part['images']) == 2 and part['info']['complete'] is False
     data = export('--on-error', 'skip')
     assert [one['category_id'] for one in data['annotations']] == [1, 1, 2, 3, 3]
-    assert data['info']['skipped'][0]['file_name'] == '2.png'
+    assert data['info']['complete'] is True
+    assert data['info']['skipped'][0]['file_name'] == 'b/2.png'
+    before = open('boxes.json').read()
+    (folder / 'data' / 'a' / '0.png').write_bytes(b'')
+    with pytest.raises(SystemExit, match='0.png'):
+        export()
+    assert open('boxes.json').read() == before  # nothing was found
+
+
+def test_names_of_another_model(folder):
+    (folder / 'data' / 'b').rename(folder / 'data' / 'bee')
+    with pytest.raises(
+        SystemExit, match="Class 1 is 'bee' in the data set and 'b' in the model.*--use"
+    ):
+        export()
+    data = export('--use-labels', 'never')
+    assert [one['name'] for one in data['categories']] == ['a', 'b', 'c']
+    # numbers say nothing
+    checkpoint = torch.load('tiny.pth', weights_only=False)
+    torch.save(dict(state_dict=checkpoint['state_dict']), 'tiny.pth')
+    assert len(export()['images']) == 6
+
+
+@pytest.mark.parametrize('kind', ['ToyLocalization', 'CUBLocalization'])
+def test_names_of_the_data_it_was_trained_on(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    cfg, model = build(write_config(tmp_path))
+    dataset = build_dataset(cfg, 'train', pipeline=[])
+    names = ('Black_footed_Albatross', 'b', 'c')
+    if kind == 'CUBLocalization':
+        lines = [f'{i} {i:03d}.{name}\n' for i, name in enumerate(names, 1)]
+        (tmp_path / 'toy' / 'classes.txt').write_text(''.join(lines))
+        more = ('num_classes', 'train_per_class', 'test_per_class', 'image_size')
+        for loader in (cfg.train_dataloader, cfg.test_dataloader):
+            loader.dataset.type = f'bas_mm.{kind}'
+            for key in more:
+                del loader.dataset[key]
+        dataset = build_dataset(cfg, 'train', pipeline=[])
+        assert tuple(dataset.metainfo['classes']) == names
+    cfg.dump('cfg.py')
+    meta = dict(cfg=cfg.pretty_text, dataset_meta=dataset.metainfo)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), 'own.pth')
+    call('export', 'cfg.py', 'own.pth', '--out', 'boxes.json')
+    data = json.loads(open('boxes.json').read())
+    assert [one['name'] for one in data['categories']] == [
+        str(name) for name in dataset.metainfo['classes']
+    ]
+    assert data['info']['map_label'] == 'gt' and len(data['images']) == 9
+
+
+def test_names_below_a_root_in_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv('HOME', str(folder))
+    monkeypatch.setenv('USERPROFILE', str(folder))
+    root = 'train_dataloader.dataset.data_root=~/data'
+    call(*WORDS[:3], '--cfg-options', root, '--out', 'boxes.json')
+    data = json.loads(open('boxes.json').read())
+    assert data['images'][0]['file_name'] == 'a/0.png'
+
+
+def test_one_image_and_one_object(folder, capsys):
+    for name in ('a/1', 'b/3', 'c/5'):
+        (folder / 'data' / f'{name}.png').unlink()
+    export('--cfg-options', 'train_dataloader.dataset.indices=[0]')
+    assert '1 image, 1 object, 0 left out: boxes.json' in capsys.readouterr().out

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 from unittest import mock
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -101,9 +102,10 @@ def test_bad_images(folder):
         '--batch-size',
         2,
     )
-    with pytest.raises(SystemExit, match='^ValueError: .*bad.png'):
+    with pytest.raises(SystemExit, match='^ValueError: .*bad.png.*; --on-error skip'):
         call(*arguments)
     before = read(folder / 'out' / 'results.json')  # nothing is lost
+    assert before['info']['complete'] is False
     assert [i['file_name'] for i in before['images']] == [
         'a/0.png',
         'a/1.png',
@@ -112,7 +114,7 @@ def test_bad_images(folder):
     ]
     call(*arguments, '--on-error', 'skip')
     data = read(folder / 'out' / 'results.json')
-    assert len(data['images']) == 6
+    assert len(data['images']) == 6 and data['info']['complete'] is True
     (skipped,) = data['info']['skipped']
     assert skipped['file_name'] == 'b/bad.png'
 
@@ -128,8 +130,9 @@ def test_a_full_disk_keeps_what_was_found(folder):
         write_atomic(path, content)
 
     with mock.patch.object(inferencer_module, 'write_atomic', full):
-        with pytest.raises(SystemExit, match='the disk is full.*2.jpg'):
+        with pytest.raises(SystemExit, match='the disk is full.*2.jpg') as caught:
             call('localize', 'data', '--model', 'tiny.pth', '--out-dir', 'out')
+    assert '--on-error' not in str(caught.value)
     data = read(folder / 'out' / 'results.json')
     assert len(data['images']) == len(data['annotations']) == 2
 
@@ -140,6 +143,61 @@ def test_a_full_disk_keeps_what_was_found(folder):
         with pytest.raises(SystemExit, match='disk is full.*results.json'):
             call('localize', 'data', '--model', 'tiny.pth', '--out-dir', 'out')
     assert read(folder / 'out' / 'results.json') == data
+
+
+def test_a_typo_keeps_an_earlier_result(folder, capsys):
+    words = ('--model', 'tiny.pth', '--out-dir', 'out', '--no-pictures')
+    call('localize', 'data/a/0.png', *words)
+    assert '1 image, 0 left out' in capsys.readouterr().out
+    before = read(folder / 'out' / 'results.json')
+    with pytest.raises(SystemExit, match='no image .*nope.jpg'):
+        call('localize', 'nope.jpg', *words)
+    assert read(folder / 'out' / 'results.json') == before
+    assert 'left out' not in capsys.readouterr().out
+    # but it was asked for
+    call('localize', 'nope.jpg', *words, '--on-error', 'skip')
+    assert len(read(folder / 'out' / 'results.json')['info']['skipped']) == 1
+
+
+@pytest.mark.parametrize('more', [(), ('--no-pictures',)])
+def test_twice_on_the_folder_it_writes_into(folder, more):
+    for options in ((), more):
+        call('localize', '.', '--model', 'tiny.pth', *options)
+        data = read(folder / 'localized' / 'results.json')
+        assert [image['file_name'] for image in data['images']] == [
+            f'data/{"abc"[i // 2]}/{i}.png' for i in range(6)
+        ]
+
+
+def test_equal_names_in_two_folders(folder):
+    (folder / 'data' / 'b' / '2.png').rename(folder / 'data' / 'b' / '0.png')
+    words = ('data/a', 'data/b', '--model', 'tiny.pth', '--no-pictures')
+    call('localize', *words, '--format', 'csv')
+    with open('localized/results.csv', newline='') as file:
+        names = [row['image'] for row in csv.DictReader(file)]
+    assert names == ['a/0.png', 'a/1.png', 'b/0.png', 'b/3.png']
+    call('localize', *words, '--format', 'voc')
+    files = sorted((folder / 'localized' / 'voc').rglob('*.xml'))
+    found = [ElementTree.parse(file).findtext('folder') for file in files]
+    assert found == ['a', 'a', 'b', 'b']
+
+
+def test_images_are_listed_once(folder):
+    real, calls = type(folder).rglob, []
+
+    def rglob(path, pattern):
+        calls.append(path)
+        return real(path, pattern)
+
+    with mock.patch.object(type(folder), 'rglob', rglob):
+        call('localize', 'data', '--model', 'tiny.pth', '--no-pictures')
+    assert len(calls) == 1
+
+
+def test_a_file_in_the_place_of_the_folder_is_told_first(folder):
+    (folder / 'out').write_text('')
+    with pytest.raises(SystemExit, match='out is not a folder.*--out-dir'):
+        call('localize', 'data', '--model', 'gone.pth', '--out-dir', 'out')
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,9 @@ def test_wrong_options(capsys, words, message):
     with pytest.raises(SystemExit):
         call('report', 'one', *words)
     assert message in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_is_told_first(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(SystemExit, match='file is not a folder.*--out'):
+        call('report', 'gone', '--out', tmp_path / 'file' / 'x.html')

@@ -46,12 +46,20 @@ def test_predictions_are_written(trained, monkeypatch):
         (['--out', 'a.json', '--out-item', 'pred'], 'ends in .pkl'),
         (['--out', 'a.txt'], 'ends in .json, .yaml or .pkl'),
         (['--bootstrap', '-1'], '--bootstrap must be at least 0, got -1'),
+        (['--interval', '0'], '--interval must be at least 1, got 0'),
     ],
 )
 def test_wrong_options(capsys, options, message):
     with pytest.raises(SystemExit):
         call('test', 'tiny.py', 'x.pth', *options)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('option, name', [('--out', 'q.json'), ('--show-dir', 'q')])
+def test_an_output_that_cannot_be_is_told_first(tmp_path, option, name):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(SystemExit, match=f'file is not a folder.*{option}'):
+        call('test', 'no.py', 'no.pth', option, tmp_path / 'file' / name)
 
 
 def test_a_checkpoint_that_fits_nothing_stops_with_a_message(trained, monkeypatch):
