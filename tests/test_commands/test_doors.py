@@ -50,7 +50,8 @@ def helps(tmp_path_factory):
 def test_doors_lead_to_the_commands(door, helps, monkeypatch):
     monkeypatch.setenv('COLUMNS', '80')
     command = 'train' if door == 'module' else command_of(door)
-    assert helps[door].result().stdout == build_parser(command).format_help()
+    # the maintained OpenMMLab packages print a line of their own before
+    assert helps[door].result().stdout.endswith(build_parser(command).format_help())
 
 
 @pytest.mark.parametrize(
