@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmengine
+import yaml
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
@@ -32,11 +33,15 @@ def read_overrides(path: str) -> list[Run]:
     """Read runs from a yaml or json file of their names and settings.
 
     Raises:
-        ValueError: If it does not map names to settings.
+        ValueError: If it is no such file, or does not map names to settings.
     """
     if not path.endswith(('.json', '.yaml', '.yml')):
         raise ValueError(f'--overrides needs a .yaml or .json file, got {path!r}.')
-    table = mmengine.load(path)
+    try:
+        table = mmengine.load(path)
+    except (ValueError, yaml.YAMLError) as error:
+        text = ' '.join(str(error).split())
+        raise ValueError(f'--overrides {path} cannot be read: {text}.') from error
     if not (
         isinstance(table, dict)
         and table
@@ -57,14 +62,16 @@ def list_runs(
     Args:
         cfg: The config; one of BAS for all studies but 'topk' and 'init'.
         study: One of ``STUDIES``.
-        values: Weights of the loss, or layers to cut at, instead of the
-            defaults.
+        values: Weights of the loss, layers to cut at or, checked only, K,
+            instead of the defaults.
 
     Raises:
-        ValueError: If the config lacks what the study varies.
+        ValueError: If the config lacks what the study varies, or a value is no
+            number where it must be one.
     """
     head = cfg.model.head
     if study == 'topk':
+        read_values(values or (), int)
         return [Run('config', {})]
     if study == 'init':
         return _list_inits(cfg)
@@ -88,8 +95,29 @@ def list_runs(
             runs.append(Run(name, {_LOSS + weights[out]: 0}))
         return runs
     weight, defaults = SWEEPS[study]
-    points = {float(v) for v in values or defaults} | {getattr(loss, weight)}
+    points = {*read_values(values or defaults, float), getattr(loss, weight)}
     return [Run(f'{study}={v:g}', {_LOSS + weight: v}, v) for v in sorted(points)]
+
+
+def read_values(
+    values: Sequence[str | float], kind: type[int] | type[float]
+) -> list[int] | list[float]:
+    """Read the numbers of ``--values``.
+
+    Raises:
+        ValueError: If one is none, or not whole where it must be.
+
+    Example:
+        >>> read_values(['3', '1'], int)
+        [3, 1]
+    """
+    try:
+        return [kind(value) for value in values]
+    except ValueError:
+        what = 'whole numbers' if kind is int else 'numbers'
+        raise ValueError(
+            f'--values of this study must be {what}, got {" ".join(map(str, values))}.'
+        ) from None
 
 
 def _list_inits(cfg: Config) -> list[Run]:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from bas_mm.utils.files import write_atomic
+
 Metrics = dict[str, Any]
 
 
@@ -176,6 +178,13 @@ def train(job: Job) -> str:
     resume = ['--resume'] if job.state == 'started' else []
     call('train', job, '--no-validate', *resume)
     return last_checkpoint(job)
+
+
+def train_alone(job: Job) -> None:
+    """Train a job that has no test of its own; its result is its checkpoint."""
+    checkpoint = train(job)
+    content = json.dumps(dict(checkpoint=checkpoint))
+    write_atomic(job.result, f'{content}\n'.encode())
 
 
 def train_and_test(job: Job) -> None:

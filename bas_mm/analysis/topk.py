@@ -9,6 +9,7 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 from rich.progress import track
 
+from bas_mm.analysis.ablation import read_values
 from bas_mm.analysis.jobs import Metrics, Run
 from bas_mm.analysis.loaders import build_loader
 from bas_mm.apis.model import load_model
@@ -152,7 +153,7 @@ def study_topk(
         A row for each K, with the metrics of each checkpoint.
 
     Raises:
-        ValueError: If a K is not 1 to the number of classes.
+        ValueError: If a K is no whole number, 1 to the number of classes.
     """
     results: dict[int, list[Metrics]] = {}
     for checkpoint in checkpoints:
@@ -160,7 +161,7 @@ def study_topk(
         total = model.num_classes
         ks = default_ks(total, model.head.test_options().topk)
         if values:
-            ks = sorted({int(value) for value in values})
+            ks = sorted({*read_values(values, int)})
         if not 1 <= ks[0] <= ks[-1] <= total:
             raise ValueError(
                 f'K must be 1 to {total}, the number of classes, got {ks}: see '

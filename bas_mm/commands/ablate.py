@@ -23,9 +23,10 @@ settings:
   no warm-up: {default_hooks.warmup.epochs: 0}
 
 Of each run DIR keeps NAME-seedN.py (its config), the folder NAME-seedN
-(checkpoint, logs) and, once it is done, NAME-seedN.json (its metrics). The
-same command again skips what is done and goes on where a run was killed.
-table.md, table.csv and plot.png are written after every run.
+(checkpoint, logs) and, once it is done, NAME-seedN.json: its metrics, for
+topk its checkpoint, which is tested anew each time. The same command again
+skips what is done and goes on where a run was killed. table.md, table.csv and
+plot.png are written after every run, those of topk in the end.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from bas_mm.analysis.jobs import (
     make_jobs,
     read_results,
     run_jobs,
-    train,
+    train_alone,
     train_and_test,
     write_config,
 )
@@ -116,12 +117,15 @@ def run(args: argparse.Namespace) -> None:
     for one in runs:  # all at once: no surprise after hours
         for seed, job in zip(args.seeds, groups[one.name]):
             write_config(cfg, one.overrides, seed, job)
-    failed = 0
-    for _, error in run_jobs(jobs, train if args.study == 'topk' else train_and_test):
+    topk, failed = args.study == 'topk', 0
+    table: Table = []
+    for _, error in run_jobs(jobs, train_alone if topk else train_and_test):
         failed += bool(error)
-        write(args, collect(runs, groups))
-    table: Table = collect(runs, groups)
-    if args.study == 'topk' and not failed:
+        if not topk:
+            write(args, collect(runs, groups))
+    if not topk:
+        table = collect(runs, groups)
+    elif not failed:
         table = study_topk(cfg, [last_checkpoint(job) for job in jobs], args.values)
     if table:
         print(f'\n{write(args, table)}\n\nTables and plot are in {args.work_dir}')
@@ -135,7 +139,8 @@ def print_plan(
     runs: Sequence[Run], groups: dict[str, list[Job]], work_dir: str
 ) -> None:
     """Print all jobs, how far each is and what it changes."""
-    print(f'{sum(map(len, groups.values()))} runs in {work_dir}')
+    total = sum(map(len, groups.values()))
+    print(f'{total} {"run" if total == 1 else "runs"} in {work_dir}')
     for one in runs:
         changes = ' '.join(f'{k}={v}' for k, v in one.overrides.items())
         for job in groups[one.name]:

@@ -73,6 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the drawings."""
+    for name in ('num', 'cols'):
+        value = getattr(args, name)
+        if value < 1:
+            raise ValueError(f'--{name} must be at least 1, got {value}.')
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     dataset = build_whole(cfg, args)
     annotations, carried = find_annotations(cfg, dataset)
@@ -93,7 +97,13 @@ def run(args: argparse.Namespace) -> None:
             view, sample = load_view(dataset, index, carried, annotations)
         except Exception as error:  # noqa: BLE001  whatever a file can do
             if args.on_error == 'raise':
-                raise
+                if isinstance(error, ValueError):  # says what is wrong, and where
+                    raise
+                text = ' '.join(str(error).split())
+                raise OSError(
+                    f'{path} cannot be loaded ({type(error).__name__}: {text}): '
+                    'correct the file, or leave it out with `--on-error skip`.'
+                ) from error
             skipped.append(f'{path}: {error}')
             continue
         notes.update(check_sample(sample))

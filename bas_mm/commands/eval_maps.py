@@ -34,7 +34,9 @@ import argparse
 import json
 
 from bas_mm.evaluation.saved_maps import evaluate_maps, read_samples
+from bas_mm.localization import check_threshold
 from bas_mm.utils.files import without_nan, write_atomic
+from bas_mm.utils.options import threshold
 from bas_mm.utils.tables import metrics_table
 
 
@@ -47,9 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--threshold',
-        type=float,
+        type=threshold,
         default=0.15,
-        help='on the map, for the figures of one box an image (default: 0.15)',
+        help="on the map, for the figures of one box an image: 0 to 1, or 'otsu' "
+        '(default: 0.15)',
     )
     parser.add_argument(
         '--step',
@@ -82,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the figures, and write them."""
+    check_threshold(args.threshold, option='--threshold')
     samples = read_samples(
         args.maps, args.boxes, args.size, args.masks, args.foreground
     )

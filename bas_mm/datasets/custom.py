@@ -3,7 +3,7 @@
 import hashlib
 import os.path as osp
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,14 @@ from bas_mm.datasets.files import (
     require_folder,
 )
 from bas_mm.registry import DATASETS
+from bas_mm.utils.files import IMG_EXTENSIONS
 
 _SPLIT_FOLDERS = dict(train=('train',), test=('test', 'val'), val=('val', 'test'))
 
 # Kinds of warnings.
 _EMPTY = 'class folders without images'
-_NO_IMAGE = '{} name images that do not exist'
-_LEFT_OUT = 'boxes were left out'
+_NO_IMAGE = '{} without an image of their name'
+_LEFT_OUT = 'boxes left out'
 
 
 @DATASETS.register_module()
@@ -77,6 +78,7 @@ class CustomLocalization(CustomDataset):
             one folder only.
         metainfo: Meta information; its ``classes`` are matched to the folders
             by name, or by order if the names differ.
+        extensions: Of the files that are images; case does not matter.
         **kwargs: Other arguments of
             :class:`mmpretrain.datasets.CustomDataset`.
 
@@ -96,6 +98,7 @@ class CustomLocalization(CustomDataset):
         on_error: str = 'raise',
         test_ratio: float = 0.2,
         metainfo: dict | None = None,
+        extensions: Sequence[str] = IMG_EXTENSIONS,
         **kwargs: Any,
     ) -> None:
         _check_options(split, on_error, test_ratio)
@@ -123,7 +126,11 @@ class CustomLocalization(CustomDataset):
         prefix = _split_folder(data_root, split, self.layout)
         self.hold_out = not prefix
         super().__init__(
-            data_root=data_root, data_prefix=prefix, metainfo=metainfo, **kwargs
+            data_root=data_root,
+            data_prefix=prefix,
+            extensions=extensions,
+            metainfo=metainfo,
+            **kwargs,
         )
 
     def full_init(self) -> None:
@@ -132,7 +139,7 @@ class CustomLocalization(CustomDataset):
         logger = MMLogger.get_current_instance()
         for kind, names in self._warnings.items():
             more = ', ...' if len(names) > 5 else ''
-            logger.warning(f'{len(names)} {kind}: {", ".join(names[:5])}{more}')
+            logger.warning(f'{kind} ({len(names)}): {", ".join(names[:5])}{more}')
         self._warnings.clear()
 
     def load_data_list(self) -> list[dict]:
@@ -269,7 +276,8 @@ class CustomLocalization(CustomDataset):
         kept = defaultdict(list)
         sizes: dict[str, tuple[int, int]] = {}
         for name, boxes, size in self._read_boxes():
-            key = names.find(osp.splitext(name)[0], self.box_file)
+            stem, extension = osp.splitext(name)
+            key = names.find(stem, self.box_file, extension)
             if key is None:
                 self._note_missing('annotations', name)
                 continue

@@ -87,20 +87,23 @@ class ImageIndex:
             for alias in {stem, prefix + stem, osp.basename(stem)}:
                 self._keys[alias].add(prefix + name)
 
-    def find(self, stem: str, source: str) -> str | None:
+    def find(self, stem: str, source: str, extension: str = '') -> str | None:
         """Give prefix and path of an image, None if there is none.
 
         Args:
             stem: Its name without extension.
             source: Where the name comes from, for the error.
+            extension: That of its name, where there is one: of several images
+                those with the same are taken.
 
         Raises:
             ValueError: If it may mean several images.
         """
         keys = self._keys.get(stem.removeprefix('./'), set())
+        keys = {key for key in keys if osp.splitext(key)[1] == extension} or keys
         if len(keys) > 1:
             raise ValueError(
                 f'{source}: `{stem}` may mean {sorted(keys)[:3]}: give the '
-                'path, relative to the root folder, not the bare name.'
+                'path, relative to the root folder and with its extension.'
             )
         return next(iter(keys), None)

@@ -43,7 +43,7 @@ class LocBreakdown(BoxMetric):
         self,
         iou_bins: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1),
         size_bins: Sequence[float] = (0, 0.2, 0.8, 1),
-        threshold: float | None = None,
+        threshold: float | str | None = None,
         iou_thr: float = 0.5,
         compare: str = '>',
         map_compare: str = '>',

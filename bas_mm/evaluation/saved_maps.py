@@ -17,6 +17,7 @@ from bas_mm.evaluation.pxap import PxAP
 from bas_mm.evaluation.scores import ImageTable
 from bas_mm.evaluation.wsol_accuracy import WSOLAccuracy
 from bas_mm.evaluation.wsol_metric import RECIPE_THRESHOLD, WSOLMetric
+from bas_mm.localization import box_area
 
 
 class SavedMaps:
@@ -29,6 +30,7 @@ class SavedMaps:
 
     Raises:
         FileNotFoundError: If it is neither.
+        ValueError: If the ``.npz`` cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -37,8 +39,15 @@ class SavedMaps:
         if root.is_dir():
             add_files(self.table, root, '.npy')
         elif root.is_file() and root.suffix == '.npz':
-            self.archive = np.load(root, allow_pickle=False)
-            for name in self.archive.files:
+            try:
+                self.archive = np.load(root, allow_pickle=False)
+                names = self.archive.files
+            except Exception as error:  # whatever a damaged file can do
+                text = ' '.join(str(error).split()).partition('. ')[0]
+                raise ValueError(
+                    f'{self.table.name} is no .npz file of arrays ({text}).'
+                ) from error
+            for name in names:
                 self.table.add(name, name)
         else:
             raise FileNotFoundError(
@@ -51,11 +60,27 @@ class SavedMaps:
 
         Raises:
             KeyError: If there is none, or several fit as well.
+            ValueError: If it cannot be read, or is not ``(h, w)`` of numbers.
         """
         found = self.table[image]
-        if self.archive is not None:
-            return self.archive[found]
-        return np.load(found, allow_pickle=False)
+        try:
+            if self.archive is not None:
+                pred_map = self.archive[found]
+            else:
+                pred_map = np.load(found, allow_pickle=False)
+        except Exception as error:  # as above
+            text = ' '.join(str(error).split()).partition('. ')[0]
+            raise ValueError(
+                f'{self.table.name}: the map {str(found)!r} of {image!r} is no array '
+                f'of numbers ({text}).'
+            ) from error
+        if pred_map.ndim != 2 or not pred_map.size or pred_map.dtype.kind not in 'buif':
+            raise ValueError(
+                f'{self.table.name}: the map {str(found)!r} of {image!r} is '
+                f'{pred_map.dtype} of the shape {pred_map.shape}; numbers of the '
+                'shape (h, w) are needed.'
+            )
+        return pred_map
 
 
 def add_files(table: ImageTable, root: Path, extension: str) -> None:
@@ -76,20 +101,36 @@ def read_images(path: str | Path) -> list[dict[str, Any]]:
         image, or of the view where width and height are missing.
 
     Raises:
-        ValueError: If the file is no list of images; if some have labels and
-            others none; or if a label is no class index.
+        ValueError: If the file is no list of images, or an empty one; if some
+            have labels and others none; or if a label, a size or a box is
+            none.
     """
     images = _read_json(path) if Path(path).suffix == '.json' else _read_csv(path)
+    if not images:
+        raise ValueError(f'boxes={str(path)!r} lists no image.')
     for image in images:
+        where, of = f'boxes={str(path)!r}: the', f'of {image["image"]!r}'
         labels = image.pop('labels', image.pop('label', None))
         if not isinstance(labels, list):
             labels = [] if labels is None else [labels]
-        if not all(isinstance(x, int) and x >= 0 for x in labels):
+        if not all(_is_whole(x, 0) for x in labels):
             raise ValueError(
-                f'boxes={str(path)!r}: the label {labels} of {image["image"]!r} is '
-                'no class index, a whole number from 0 on.'
+                f'{where} label {labels} {of} is no class index, a whole number '
+                'from 0 on.'
             )
-        image['labels'] = labels
+        image['labels'] = [int(x) for x in labels]
+        size = [image.get(key) for key in ('width', 'height')]
+        if size != [None, None] and not all(_is_whole(x, 1) for x in size):
+            raise ValueError(
+                f'{where} width {size[0]!r} and height {size[1]!r} {of} must be two '
+                'whole numbers from 1 on, or both be left out.'
+            )
+        boxes = image.get('boxes') or []
+        if not isinstance(boxes, list) or not all(map(_is_box, boxes)):
+            raise ValueError(
+                f'{where} boxes {boxes} {of} must be a list of boxes, each of four '
+                'numbers, [x0, y0, x1, y1].'
+            )
     bare = [image['image'] for image in images if not image['labels']]
     if 0 < len(bare) < len(images):
         raise ValueError(
@@ -99,12 +140,38 @@ def read_images(path: str | Path) -> list[dict[str, Any]]:
     return images
 
 
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) in (int, float) and value >= least and value % 1 == 0
+
+
+def _is_box(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(type(x) in (int, float) for x in value)
+    )
+
+
 def _read_json(path: str | Path) -> list[dict[str, Any]]:
-    images = json.loads(Path(path).read_text(encoding='utf-8'))
+    try:
+        images = json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'boxes={str(path)!r} is no json file: {error}.') from error
     if not isinstance(images, list) or not all(
-        isinstance(x, dict) and 'image' in x for x in images
+        isinstance(x, dict) and isinstance(x.get('image'), str) and x['image']
+        for x in images
     ):
-        raise ValueError(f'boxes={str(path)!r} must be a list of objects with "image".')
+        raise ValueError(
+            f'boxes={str(path)!r} must be a list of objects with "image", a name.'
+        )
+    names: set[str] = set()
+    for image in images:
+        if image['image'] in names:
+            raise ValueError(
+                f'boxes={str(path)!r} lists {image["image"]!r} twice: put all its '
+                '"boxes" into one object.'
+            )
+        names.add(image['image'])
     return images
 
 
@@ -119,20 +186,33 @@ def _read_csv(path: str | Path) -> list[dict[str, Any]]:
             )
         for row in reader:
             where = f'boxes={str(path)!r}, line {reader.line_num}'
+            if not row['image']:
+                raise ValueError(f'{where}: the name of the image is missing.')
             image = images.setdefault(row['image'], dict(image=row['image'], boxes=[]))
             for key in ('label', 'width', 'height'):
+                if not row.get(key):
+                    continue
                 try:
-                    if row.get(key):
-                        image[key] = int(float(row[key]))
+                    value = float(row[key])
                 except ValueError:
+                    value = float('nan')
+                if not value.is_integer():
                     raise ValueError(
                         f'{where}: the {key} {row[key]!r} is no whole number.'
-                    ) from None
+                    )
+                if image.setdefault(key, int(value)) != value:
+                    raise ValueError(
+                        f'{where}: the {key} {row[key]!r} of {row["image"]!r} was '
+                        f'{image[key]} in a line above.'
+                    )
             box = [row.get(key) or '' for key in ('x0', 'y0', 'x1', 'y1')]
-            if all(box):
-                image['boxes'].append([float(x) for x in box])
-            elif any(box):
-                raise ValueError(f'{where}: the box {box} is not complete.')
+            if any(box):
+                try:
+                    image['boxes'].append([float(x) for x in box])
+                except ValueError:
+                    raise ValueError(
+                        f'{where}: the box {box} must be four numbers, or empty.'
+                    ) from None
     return list(images.values())
 
 
@@ -159,8 +239,9 @@ def read_samples(
     Raises:
         FileNotFoundError: If there are no maps, or no masks, at all.
         KeyError: If an image has no map.
-        ValueError: See :func:`read_images`; or if a mask is no PNG of one
-            channel.
+        ValueError: See :class:`SavedMaps` and :func:`read_images`; or if a box
+            is swapped or outside of its image; if a mask is no PNG of one
+            channel; or, in the end, if no mask holds ``foreground``.
     """
     pred_maps = SavedMaps(maps)
     mask_files = ImageTable(f'masks={str(masks)!r}')
@@ -171,6 +252,7 @@ def read_samples(
                 f'masks={str(masks)!r} holds no .png file: give the folder of the '
                 'masks, or no masks at all.'
             )
+    values: set[int] = set()
     for i, image in enumerate(read_images(boxes)):
         name = image['image']
         pred_map = pred_maps[name]
@@ -186,26 +268,54 @@ def read_samples(
         )
         gt_bboxes = np.array(image.get('boxes') or (), np.float64).reshape(-1, 4)
         if len(gt_bboxes):
+            _check_boxes(
+                gt_bboxes, frame if known else view, f'boxes={str(boxes)!r}: {name!r}'
+            )
             if known:
                 # In this order: a box that fills the image fills the view.
                 gt_bboxes = gt_bboxes * np.tile(view[::-1], 2) / np.tile(frame[::-1], 2)
             sample['gt_bboxes'] = gt_bboxes
         file = mask_files.get(name)
         if file is not None:
-            sample['gt_seg_map'] = _read_mask(file, foreground)
+            mask = _read_mask(file)
+            values.update(np.unique(mask).tolist())
+            sample['gt_seg_map'] = np.where(
+                mask == foreground, 1, np.where(mask == 255, 255, 0)
+            )
         yield sample
+    if values - {0} and foreground not in values:
+        raise ValueError(
+            f'masks={str(masks)!r}: no mask holds an object, a pixel of the value '
+            f'{foreground}; they hold {sorted(values)[:9]}: say which value is the '
+            f'object, such as `--foreground {max(values - {0, 255}, default=255)}`.'
+        )
 
 
-def _read_mask(file: Path, foreground: int) -> np.ndarray:
+def _check_boxes(boxes: np.ndarray, frame: Sequence[int], where: str) -> None:
+    """Check that boxes, ``xyxy``, are not swapped and reach into ``(h, w)``."""
+    height, width = frame
+    inside = boxes.clip(0, [width, height, width, height])
+    # The crop of a view may have left no area of a box.
+    swapped = (boxes[:, 2:] < boxes[:, :2]).any(1)
+    outside = (box_area(boxes) > 0) & (box_area(inside) == 0)
+    wrong = boxes[swapped | outside].tolist()
+    if wrong:
+        raise ValueError(
+            f'{where} has the box {wrong[0]}; x0, y0, x1, y1 with x0 <= x1 and y0 <= '
+            f'y1, in the image of {width}x{height} pixels at least in part, is needed.'
+        )
+
+
+def _read_mask(file: Path) -> np.ndarray:
     mask = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2:
         raise ValueError(f'{file} is no PNG of one channel.')
-    return np.where(mask == foreground, 1, np.where(mask == 255, 255, 0))
+    return mask
 
 
 def evaluate_maps(
     samples: Iterable[dict[str, Any]],
-    threshold: float = RECIPE_THRESHOLD,
+    threshold: float | str = RECIPE_THRESHOLD,
     step: float = 0.01,
     pxap_step: float = 0.001,
     resize: str = 'bilinear',
@@ -216,7 +326,8 @@ def evaluate_maps(
 
     Args:
         samples: See :func:`read_samples`.
-        threshold: Where maps are cut, for the figures of one box an image.
+        threshold: Where maps are cut, for the figures of one box an image: 0 to
+            1, or ``'otsu'``.
         step: Between the thresholds of :class:`MaxBoxAcc`.
         pxap_step: Between those of :class:`PxAP`.
         resize: How these two resize maps: ``'bilinear'`` or ``'bicubic'``.

@@ -38,6 +38,11 @@ def test_lists_of_runs(config):
     assert overrides(list_runs(cfg, 'alpha', ['0', '1.5'])) == {
         f'alpha={a:g}': {LOSS + 'alpha': a} for a in (0, 0.5, 1.5)
     }
+    with pytest.raises(ValueError, match='^--values .* must be numbers, got 0 x.$'):
+        list_runs(cfg, 'alpha', ['0', 'x'])
+    for value in ('x', '1.5'):
+        with pytest.raises(ValueError, match='^--values .* must be whole numbers, got'):
+            list_runs(cfg, 'topk', [value])
     assert [r.x for r in list_runs(cfg, 'beta')] == [0.5, 1, 1.5, 2, 2.5]
     cfg.model.head.loss.alpha = 0  # VGG16 on CUB: a term that is not there
     assert list(overrides(list_runs(cfg, 'loss'))) == [
@@ -149,6 +154,7 @@ def test_overrides_from_a_file(tmp_path, name):
         ('[1, 2]', 'must map the name of each run to its settings'),
         ('{"a": 3}', 'must map the name of each run to its settings'),
         ('{}', 'must map the name of each run to its settings'),
+        ('{"a": ', '--overrides .*runs.json cannot be read: .*line 1 column'),
     ],
 )
 def test_wrong_overrides(tmp_path, text, message):
@@ -156,5 +162,12 @@ def test_wrong_overrides(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_overrides(str(path))
+    path = tmp_path / 'runs.yaml'
+    path.write_text('a: {b: 1\nc: ]\n')
+    with pytest.raises(
+        ValueError, match='^--overrides .*runs.yaml cannot be'
+    ) as caught:
+        read_overrides(str(path))
+    assert '\n' not in str(caught.value) and 'line 2' in str(caught.value)
     with pytest.raises(ValueError, match='needs a .yaml or .json file'):
         read_overrides('runs.pkl')

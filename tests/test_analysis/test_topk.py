@@ -140,3 +140,5 @@ def test_study(configs, tmp_path):
     for values in (['4'], ['0', '1']):
         with pytest.raises(ValueError, match=r'K must be 1 to 3.*see --values'):
             topk.study_topk(cfg, [checkpoint], values)
+    with pytest.raises(ValueError, match='--values .* must be whole numbers, got 1 x'):
+        topk.study_topk(cfg, [checkpoint], ['1', 'x'])

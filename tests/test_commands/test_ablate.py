@@ -155,23 +155,28 @@ def test_topk_study(config, tmp_path, capsys, done):
         )
 
     out = tmp_path / 'trained'
-    call(
-        'ablate',
-        config,
-        '--study',
-        'topk',
-        '--seeds',
-        0,
-        1,
-        '--work-dir',
-        out,
-        '--cfg-options',
-        'train_cfg.max_epochs=1',
-    )
+    words = [config, '--study', 'topk', '--work-dir', out]
+    words += ['--cfg-options', 'train_cfg.max_epochs=1', '--seeds']
+    call('ablate', *words, 0, 1)
     assert [words[0] for words in done] == ['train'] * 2
     assert '±' in (out / 'table.md').read_text()
     with open(out / 'table.csv', newline='') as file:
-        assert len(list(csv.DictReader(file))) == 6
+        before = list(csv.DictReader(file))
+    assert len(before) == 6
+
+    # trained once; the test is done anew, with other values of K too
+    text = capsys.readouterr().out
+    assert '2 runs in' in text and 'new      config, seed 0' in text
+    call('ablate', *words, 0, '--values', 2)
+    text = capsys.readouterr().out
+    assert '1 run in' in text and 'done     config, seed 0' in text
+    assert len(done) == 2
+    with open(out / 'table.csv', newline='') as file:
+        assert list(csv.DictReader(file)) == [before[2]]
+    (out / 'config-seed0.json').unlink()  # killed before it was done
+    call('ablate', *words, 0, '--values', 2)
+    assert len(done) == 3 and '--resume' in done[-1]
+    assert list(read_table(out)) == ['K=2']
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,23 @@ def test_unreadable_image(config, tmp_path, capsys):
         call('browse', config, '--num', 9, '--out-dir', tmp_path, '--on-error', 'skip')
         text = capsys.readouterr().out
         assert '8 drawn' in text and f'1 skipped:\n    {broken}' in text
-        with pytest.raises(Exception):  # noqa: B017  the loader's own
-            call('browse', config, '--num', 9, '--out-dir', tmp_path)
+        for content in (b'no image', b''):
+            broken.write_bytes(content)
+            with pytest.raises(SystemExit) as caught:
+                call('browse', config, '--num', 9, '--out-dir', tmp_path)
+            text = str(caught.value)
+            assert text.startswith(f'OSError: {broken} cannot be loaded (')
+            assert '`--on-error skip`' in text and '\n' not in text
     finally:
         broken.write_bytes(whole)
+
+
+@pytest.mark.parametrize('option', ['--num', '--cols'])
+def test_options_are_checked_first(config, tmp_path, option):
+    out = tmp_path / 'out'
+    with pytest.raises(SystemExit, match=f'{option} must be at least 1, got 0'):
+        call('browse', config, '--out-dir', out, option, 0)
+    assert not out.exists()
 
 
 def test_notes():

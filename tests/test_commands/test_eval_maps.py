@@ -53,6 +53,20 @@ def test_a_folder_of_the_benchmark(tmp_path):
     assert json.loads(found)['wsol/num_images'] == 6
 
 
+def test_named_threshold(tmp_path, capsys):
+    make_files(tmp_path)
+    files = (tmp_path / 'maps', tmp_path / 'boxes.csv')
+    result = tmp_path / 'a.json'
+    call('eval-maps', *files, '--threshold', 'otsu', '--json', result)
+    expected = evaluate_maps(read_samples(*files), threshold='otsu', masks=False)
+    found = json.loads(result.read_text())
+    assert found == {k: None if np.isnan(v) else v for k, v in expected.items()}
+    for value in ('best', '2'):
+        message = "`--threshold` must be between 0 and 1, or 'otsu'"
+        with pytest.raises(SystemExit, match=message):
+            call('eval-maps', *files, '--threshold', value)
+
+
 def test_an_image_without_a_map_ends_in_one_line(tmp_path):
     np.savez(tmp_path / 'm.npz', a=np.eye(4))
     (tmp_path / 'b.csv').write_text('image\nb\n')

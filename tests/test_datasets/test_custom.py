@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from bas_mm.datasets import CustomLocalization
+from bas_mm.utils.files import IMG_EXTENSIONS
 from tests.helpers.data import voc, write_coco, write_image, write_text
 
 
@@ -116,7 +117,7 @@ def test_classes(flat, warnings):
     dataset = CustomLocalization(flat)
     assert dataset.CLASSES == ('ant', 'cat', 'dog', 'eel')
     assert infos(dataset)['cat/a.jpg']['gt_label'] == 1
-    assert warnings == ['2 class folders without images: ant, eel']
+    assert warnings == ['class folders without images (2): ant, eel']
 
 
 def test_coco(flat, warnings):
@@ -142,6 +143,31 @@ def test_coco(flat, warnings):
         CustomLocalization(flat, box_file='b.json')
 
 
+def test_images_that_differ_by_their_extension(flat):
+    write_image(flat, 'cat/a.png')
+    write_coco(flat, [('cat/a.jpg', 1, 2, 10, 20), ('./cat/a.png', 3, 4, 5, 6)])
+    found = infos(CustomLocalization(flat, box_file='b.json'))
+    assert found['cat/a.jpg']['gt_bboxes'].tolist() == [[1, 2, 11, 22]]
+    assert found['cat/a.png']['gt_bboxes'].tolist() == [[3, 4, 8, 10]]
+
+
+def test_every_kind_of_image_that_localize_reads(tmp_path, build):
+    for extension in IMG_EXTENSIONS:
+        shape = (40, 50) if extension == '.pgm' else (40, 50, 3)
+        file = tmp_path / 'cat' / f'a{extension}'
+        file.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(file), np.full(shape, 99, np.uint8))
+    write_image(tmp_path, 'cat', 'b.TIFF')
+    write_text(tmp_path, 'cat', 'c.txt')
+    dataset = build('custom', 'test', str(tmp_path), split='')
+    assert {osp.basename(name) for name in infos(dataset)} == {
+        *(f'a{extension}' for extension in IMG_EXTENSIONS),
+        'b.TIFF',
+    }
+    assert all(item['inputs'].shape == (3, 224, 224) for item in dataset)
+    assert len(CustomLocalization(str(tmp_path), extensions=['.webp'])) == 1
+
+
 def test_voc_and_missing_images(flat, warnings):
     text = voc([(3, 4, 13, 24)])
     write_text(flat, 'Annotations', 'dog', 'a.xml', text=text)
@@ -156,7 +182,7 @@ def test_voc_and_missing_images(flat, warnings):
     assert found['dog/a.jpg']['gt_bboxes'].tolist() == [[3, 4, 13, 24]]
     assert len(warnings) == 1
     assert warnings[0].startswith(
-        '7 annotations name images that do not exist: no0.xml, '
+        'annotations without an image of their name (7): no0.xml, '
     )
 
 
@@ -173,8 +199,8 @@ def test_boxes_of_the_other_split_are_not_missing(split, flat, warnings):
     found = infos(CustomLocalization(split, split='test', box_file='b.json'))
     assert found['test/cat/d.jpg']['gt_bboxes'].tolist() == [[5, 6, 12, 14]]
     assert warnings == [
-        '1 class folders without images: dog',
-        '1 annotations name images that do not exist: cow/x.jpg',
+        'class folders without images (1): dog',
+        'annotations without an image of their name (1): cow/x.jpg',
     ]
     del warnings[:]
     names = ['cat/a.jpg', 'cat/b.png', 'dog/a.jpg', 'dog/sub/c.jpg']
@@ -207,7 +233,7 @@ def test_bad_boxes(flat, warnings, box, match):
     assert found['cat/a.jpg']['gt_bboxes'].tolist() == [[1, 2, 4, 6]]
     assert 'gt_bboxes' not in found['cat/b.png']
     assert len(warnings) == 1 and warnings[0].startswith(
-        '2 boxes were left out: cat/a.jpg'
+        'boxes left out (2): cat/a.jpg'
     )
 
 
@@ -239,7 +265,7 @@ def test_masks(flat, warnings, build):
     }
     assert found['cat/a.jpg']['seg_map_path'].endswith('masks/cat/a.png')
     assert dataset.CLASSES == ('cat', 'dog')
-    assert warnings == ['1 masks name images that do not exist: dog/no']
+    assert warnings == ['masks without an image of their name (1): dog/no']
     write_coco(flat, [('cat/a.jpg', 0, 0, 50, 40)])
     dataset = build(
         'custom', 'test', flat, split='', mask_dir='masks', box_file='b.json'

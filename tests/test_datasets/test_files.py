@@ -54,4 +54,10 @@ def test_image_index():
         assert index.find(stem, 'x') is None
     with pytest.raises(ValueError, match=r"boxes\.json: `a` may mean \['train/cat/a"):
         index.find('a', 'boxes.json')
+    index = ImageIndex([('', 'a/x.jpg'), ('', 'a/x.png'), ('', 'b/y.jpg')])
+    assert index.find('a/x', 'x', '.jpg') == 'a/x.jpg'
+    assert index.find('x', 'x', '.png') == 'a/x.png'
+    assert index.find('b/y', 'x', '.xml') == 'b/y.jpg'
+    with pytest.raises(ValueError, match='may mean .*with its extension'):
+        index.find('a/x', 'x', '.xml')
     assert ImageIndex([]).find('a', 'x') is None

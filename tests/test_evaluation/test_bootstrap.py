@@ -110,13 +110,19 @@ def test_seed_and_level():
 
 
 def test_counts_beyond_32_bits():
+    """Against whole numbers of any size."""
     metric = PeakIoU()
-    counts = np.zeros((2, 256))
-    counts[0], counts[1] = 1e9, 3e9
-    metric.table = {'counts': np.array([pack_counts(counts)] * 5, object)}
-    expected = metric.compute(metric.table)
-    assert resample(metric, 3)['peak_iou'].tolist() == [expected['peak_iou']] * 3
-    assert expected['peak_iou'] == 25
+    counts = np.random.default_rng(0).integers(2**32, size=(5, 2, 256))
+    metric.table = {'counts': np.array([pack_counts(x) for x in counts], object)}
+    found = resample(metric, 3)['peak_iou']
+    for value, rows in zip(found, draws(5, 3, 0)):
+        true, false = (
+            [sum(int(counts[i, k, level]) for i in rows) for level in range(256)]
+            for k in (0, 1)
+        )
+        peak = max(sum(true[t:]) / (sum(true) + sum(false[t:])) for t in range(256))
+        assert value == pytest.approx(100 * peak)
+    assert len(set(found)) == 3
 
 
 def test_what_cannot_be_resampled(caplog):
