@@ -120,6 +120,7 @@ def finishing(
     Raises:
         ValueError: If an image cannot be read; names the option that leaves it
             out.
+        FileNotFoundError: If it is not there; likewise.
     """
     complete = False
     try:
@@ -128,8 +129,9 @@ def finishing(
     except (ValueError, OSError) as error:
         if error is not inferencer.unreadable:
             raise
+        gone = isinstance(error, FileNotFoundError)
         reason = str(error).rstrip('.')
-        raise ValueError(
+        raise (FileNotFoundError if gone else ValueError)(
             f'{reason}; --on-error skip leaves out what cannot be read.'
         ) from error
     finally:
