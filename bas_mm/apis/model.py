@@ -166,7 +166,10 @@ def brings_classifier(cfg: Mapping[str, Any]) -> bool:
     """
     networks = [cfg[key] for key in ('localizer', 'classifier') if key in cfg] or [cfg]
     for network in networks:
-        inits = network.get('init_cfg') or network['head'].get('init_cfg') or {}
+        if network.get('pretrained') is True:  # a model of timm
+            continue
+        head = network.get('head') or {}
+        inits = network.get('init_cfg') or head.get('init_cfg') or {}
         inits = inits if isinstance(inits, (list, tuple)) else [inits]
         if not any(init.get('type') == 'Pretrained' for init in inits):
             return False

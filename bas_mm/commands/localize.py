@@ -14,7 +14,7 @@ DIR gets a drawing of each image and, by --format,
 import argparse
 import contextlib
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bas_mm.apis.exports import FORMATS, Export, Found
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
                 picture=drawing and osp.relpath(drawing, args.out_dir),
             )
             if len(images) <= FEW:
-                print(describe(result), flush=True)
+                print('\n'.join(describe(result, inferencer.classes)), flush=True)
 
 
 @contextlib.contextmanager
@@ -156,10 +156,13 @@ def list_found(result: Result) -> list[Found]:
     ]
 
 
-def describe(result: Result) -> str:
-    """Say in one line what is in an image and where."""
-    x0, y0, x1, y1 = (round(float(value)) for value in result['bbox'])
-    return (
-        f'{result["name"]}: {result["pred_class"]} ({result["pred_score"]:.2f}) '
-        f'at x {x0} to {x1}, y {y0} to {y1}'
-    )
+def describe(result: Result, classes: Sequence[str]) -> list[str]:
+    """Say what is in an image and where, a line for each object."""
+    lines = []
+    for label, score, box in list_found(result):
+        x0, y0, x1, y1 = (round(float(value)) for value in box)
+        lines.append(
+            f'{result["name"]}: {classes[label]} ({score:.2f}) '
+            f'at x {x0} to {x1}, y {y0} to {y1}'
+        )
+    return lines

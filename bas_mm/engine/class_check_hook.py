@@ -4,6 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from bas_mm.registry import HOOKS
+from bas_mm.utils.configs import head_keys
 from bas_mm.utils.models import count_classes
 
 
@@ -21,11 +22,13 @@ class ClassCheckHook(Hook):
         classes = dataset.metainfo.get('classes')
         ours = count_classes(runner.model)
         if classes is not None and len(classes) != ours:
+            keys = head_keys(runner.cfg.get('model') or {}) or ['model.head']
+            options = ' '.join(f'{key}.num_classes={len(classes)}' for key in keys)
             raise ValueError(
                 f'The data set has {len(classes)} classes, but the head has '
-                f'{ours} (model.head.num_classes). Run with `--cfg-options '
-                f'model.head.num_classes={len(classes)}`, or point '
-                '`--data-root` at the data that the config is for.'
+                f'{ours} ({keys[-1]}.num_classes). Run with `--cfg-options '
+                f'{options}`, or point `--data-root` at the data that the config is '
+                'for.'
             )
 
     def before_train(self, runner: Runner) -> None:

@@ -26,6 +26,16 @@ class ClsWarmupHook(Hook):
             )
         self.epochs = epochs
 
+    def before_train(self, runner: Runner) -> None:
+        """Warn where the training ends before the warm-up."""
+        if 0 < runner.max_epochs <= self.epochs:
+            runner.logger.warning(
+                f'All {runner.max_epochs} epochs are warm-up (default_hooks.warmup.'
+                f'epochs={self.epochs}): nothing but the classification is trained, '
+                'and the maps of a generator mean nothing. Train longer '
+                '(train_cfg.max_epochs), or warm up for fewer epochs.'
+            )
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Sets ``model.cls_only`` from the epoch, so that a resume is right."""
         unwrap(runner.model).cls_only = runner.epoch < self.epochs

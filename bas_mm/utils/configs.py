@@ -146,12 +146,32 @@ def follow_classes(
         split: Whose classes count: 'train', 'val' or 'test'.
         cfg_options: Settings of the command line.
     """
-    if not cfg.get('num_classes_from_data') or 'model.head.num_classes' in (
-        cfg_options or ()
-    ):
+    if not cfg.get('num_classes_from_data'):
         return
-    dataset = build_dataset(cfg, split, pipeline=[])
-    cfg.model.head.num_classes = len(dataset.metainfo['classes'])
+    keys = [f'{key}.num_classes' for key in head_keys(cfg.model)]
+    keys = [key for key in keys if key not in (cfg_options or ())]
+    if keys:
+        dataset = build_dataset(cfg, split, pipeline=[])
+        cfg.merge_from_dict(dict.fromkeys(keys, len(dataset.metainfo['classes'])))
+
+
+def head_keys(model: Mapping[str, Any]) -> list[str]:
+    """Tell where the config of a model has its heads.
+
+    Example:
+        >>> head_keys({'type': 'A', 'head': {}})
+        ['model.head']
+        >>> head_keys({'localizer': {'head': {}}, 'classifier': {'head': {}}})
+        ['model.localizer.head', 'model.classifier.head']
+    """
+    if 'head' in model:
+        return ['model.head']
+    parts = [name for name in model if 'head' in (_mapping(model[name]))]
+    return [f'model.{name}.head' for name in parts]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def build_dataset(cfg: Config, split: str, **settings: Any) -> Any:

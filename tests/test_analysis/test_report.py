@@ -54,6 +54,14 @@ def test_report_of_what_two_runs_share(tmp_path):
     ]
 
 
+def test_no_advice_where_the_whole_view_is_the_best_box(tmp_path):
+    # the map is a diagonal: no threshold gives the box, nor does the whole view
+    dump = make_dump(tmp_path / 'one', ['i0', 'i1'], [WRONG, WRONG])
+    _, words, _ = build(dump, bootstrap=0)
+    assert 'one has no threshold that makes it better than the whole view.' in words
+    assert 'would gain' not in words
+
+
 @pytest.mark.parametrize('threshold', [0.2, 'otsu'])
 def test_the_plot_of_thresholds_shows_the_one_that_was_used(tmp_path, threshold):
     options = dict(options=dict(info=dict(threshold=threshold)))
@@ -85,8 +93,8 @@ def test_paired_interval_of_the_difference(tmp_path):
     half = make_dump(tmp_path / 'half', names, [WRONG, RIGHT] * 10)
     _, words, _ = build(half, half, names=['a', 'b'], bootstrap=30)
     assert (
-        'b against a: +0.0 [+0.0, +0.0] points of GT-known Loc, no more '
-        'than chance' in words
+        'b against a: +0.0 [+0.0, +0.0] points of GT-known Loc, not '
+        'distinguishable: the interval holds 0' in words
     )
 
 

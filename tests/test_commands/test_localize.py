@@ -64,7 +64,7 @@ def test_boxes_and_drawings(folder, capsys):
     assert 'a/0.png: ' in capsys.readouterr().out
 
 
-def test_asked_classes_and_all_components(folder):
+def test_asked_classes_and_all_components(folder, capsys):
     call(
         'localize',
         'data/a/0.png',
@@ -87,6 +87,10 @@ def test_asked_classes_and_all_components(folder):
         'data/a/0.png', classes=['c', 'a'], multi=True
     )
     assert len(labels) == sum(len(a['bboxes']) for a in result['asked'])
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split(': ')[1].split(' (')[0] for line in lines if ') at x ' in line]
+    classes = {1: 'a', 3: 'c'}
+    assert names == [classes[label] for label in labels]  # a line for each box
     assert not list((folder / 'out').glob('**/*.jpg'))
 
 

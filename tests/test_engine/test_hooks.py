@@ -13,6 +13,8 @@ class Runner:
 
     def __init__(self, steps=4, num_classes=5, classes=tuple('abcde')):
         self.epoch = self.iter = 0
+        self.max_epochs = 9
+        self.cfg = dict(model=dict(head=dict()))
         self.logger = logging.getLogger('runner')
         self.model = nn.Module()
         self.model.head = nn.Module()
@@ -92,6 +94,19 @@ def test_warm_up_follows_the_epoch():
         ClsWarmupHook(epochs=-1)
 
 
+def test_a_training_that_is_all_warm_up_is_warned_of(caplog):
+    runner, hook = Runner(), ClsWarmupHook(epochs=5)
+    hook.before_train(runner)
+    assert not caplog.records
+    runner.max_epochs = 5
+    hook.before_train(runner)
+    (record,) = caplog.records
+    assert 'All 5 epochs are warm-up (default_hooks.warmup.epochs=5)' in record.message
+    assert 'train_cfg.max_epochs' in record.message
+    ClsWarmupHook(epochs=0).before_train(runner)
+    assert len(caplog.records) == 1
+
+
 def test_monitor_looks_at_each_epoch_anew(caplog):
     runner, hook = Runner(), WSOLMonitorHook(grace=0)
     run(hook, runner, 4, **{**SOUND, 'fg_area': 0.9})
@@ -113,3 +128,11 @@ def test_class_counts(stage):
         r'--cfg-options model\.head\.num_classes=5',
     ):
         getattr(ClassCheckHook(), check)(Runner(num_classes=200))
+    two = Runner(num_classes=200)
+    two.cfg = dict(model=dict(localizer=dict(head=dict()), classifier=dict(head={})))
+    with pytest.raises(
+        ValueError,
+        match=r'--cfg-options model\.localizer\.head\.num_classes=5 '
+        r'model\.classifier\.head\.num_classes=5`',
+    ):
+        getattr(ClassCheckHook(), check)(two)

@@ -167,3 +167,18 @@ def test_classes_are_counted_on_the_split_that_is_used(tmp_path):
         configs.read_config(str(tmp_path / 'config.py'), data, split='train')
     with pytest.raises(ValueError, match='has no `val_dataloader.dataset`'):
         configs.build_dataset(cfg, 'val')
+
+
+def test_two_networks_get_the_classes_of_the_folders(tmp_path):
+    data = make_folders(tmp_path / 'data', 'train', 'test')
+    (tmp_path / 'two.py').write_text(
+        EXAMPLE.replace(
+            'model = dict(head=dict(num_classes=2))',
+            'model = dict(localizer=dict(head=dict(num_classes=2)), '
+            'classifier=dict(head=dict(num_classes=2)))',
+        )
+    )
+    options = {'model.localizer.head.num_classes': 1}
+    cfg = configs.read_config(str(tmp_path / 'two.py'), data, options)
+    assert cfg.model.localizer.head.num_classes == 1
+    assert cfg.model.classifier.head.num_classes == 3

@@ -267,5 +267,5 @@ def difference(column: Column, other: Column, key: str) -> tuple[str, str]:
     sure = low > 0 or high < 0
     return (
         f'{text} [{low:+.1f}, {high:+.1f}]',
-        'more than chance' if sure else 'no more than chance: the interval holds 0',
+        'more than chance' if sure else 'not distinguishable: the interval holds 0',
     )

@@ -147,10 +147,15 @@ def summary(runs: Sequence[Run]) -> list[str]:
         )
     for run in runs:
         # What a threshold chosen on the ground truth is worth.
-        gain = run.figures['wsol_best/gt_known'] - run.figures[GT_KNOWN]
-        sentences.append(
-            f'{run.name} would gain {gain:.1f} points of GT-known Loc at the '
-            'threshold that is best for these images, '
-            f'{run.figures["wsol_best/threshold"]:.2f}.'
-        )
+        best = run.figures['wsol_best/gt_known']
+        gain = best - run.figures[GT_KNOWN]
+        if best <= run.figures['wsol/gt_known_whole']:
+            text = 'has no threshold that makes it better than the whole view'
+        else:
+            text = (
+                f'would gain {gain:.1f} points of GT-known Loc at the threshold '
+                'that is best for these images, '
+                f'{run.figures["wsol_best/threshold"]:.2f}'
+            )
+        sentences.append(f'{run.name} {text}.')
     return sentences
