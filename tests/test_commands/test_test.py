@@ -97,3 +97,9 @@ def test_without_a_checkpoint_where_the_config_names_all_weights(
     with pytest.raises(SystemExit):
         call('test', 'tiny.py', *DATA, *out)
     assert 'a CHECKPOINT is needed: tiny.py names no weights' in capsys.readouterr().err
+    # a head of another number of classes would stay as it was drawn
+    init += ('model.head.num_classes=4',)
+    with pytest.raises(
+        SystemExit, match=r"epoch_2.pth' .* 2 weights of `model` \(head"
+    ):
+        call('test', 'tiny.py', *DATA, *out, *init)
