@@ -50,6 +50,7 @@ from bas_mm.analysis.study_table import Table, write_study
 from bas_mm.analysis.topk import study_topk
 from bas_mm.utils.configs import read_config
 from bas_mm.utils.options import add_config_arguments
+from bas_mm.utils.texts import plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,8 +140,7 @@ def print_plan(
     runs: Sequence[Run], groups: dict[str, list[Job]], work_dir: str
 ) -> None:
     """Print all jobs, how far each is and what it changes."""
-    total = sum(map(len, groups.values()))
-    print(f'{total} {"run" if total == 1 else "runs"} in {work_dir}')
+    print(f'{plural(sum(map(len, groups.values())), "run")} in {work_dir}')
     for one in runs:
         changes = ' '.join(f'{k}={v}' for k, v in one.overrides.items())
         for job in groups[one.name]:

@@ -37,8 +37,7 @@ class WholeCheckpointHook(Hook):
         if self._watch is None:
             return
         self._watch.stop()
-        lost = self._watch.lost()
-        if any(not key.endswith('num_batches_tracked') for key in lost):
+        if self._watch.lost():
             name = str(runner._load_from)
             raise ValueError(explain_misfit(unwrap(runner.model), self._state, name))
         self._watch, self._state = None, {}

@@ -166,12 +166,11 @@ def head_keys(model: Mapping[str, Any]) -> list[str]:
     """
     if 'head' in model:
         return ['model.head']
-    parts = [name for name in model if 'head' in (_mapping(model[name]))]
-    return [f'model.{name}.head' for name in parts]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return [
+        f'model.{name}.head'
+        for name, part in model.items()
+        if isinstance(part, Mapping) and 'head' in part
+    ]
 
 
 def build_dataset(cfg: Config, split: str, **settings: Any) -> Any:

@@ -1,6 +1,6 @@
 """Weights that must reach the model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,13 +40,19 @@ class LoadWatch:
         self._handle.remove()
 
     def lost(self) -> set[str]:
-        """Tell for which keys the last load had nothing, or another shape."""
+        """Tell for which keys the last load had nothing, or another shape.
+
+        BatchNorm's counters do not count: mmengine goes without them, too.
+        """
         prefix, missing, errors = self._last
         return {
             key
             for key in self._keys
-            if prefix + key in missing
-            or any(f'size mismatch for {prefix}{key}:' in error for error in errors)
+            if not key.endswith('num_batches_tracked')
+            and (
+                prefix + key in missing
+                or any(f'size mismatch for {prefix}{key}:' in error for error in errors)
+            )
         }
 
 
@@ -84,7 +90,7 @@ def require_loaded(trunk: nn.Module, name: str = 'model.backbone') -> Iterator[N
             f'The pretrained weights{" " if source else ""}'
             f'{", ".join(map(repr, source))} have nothing that fits for '
             f'{len(lost)} of the {len(convs)} convolutions of {type(trunk).__name__} '
-            f'({", ".join(lost[:3])}{", ..." if len(lost) > 3 else ""}): they are of '
+            f'({_few(lost)}): they are of '
             'another network, or their keys have a prefix. Set '
             f'`{name}.init_cfg` (checkpoint, prefix), or train without '
             f'pretrained weights (`{name}.init_cfg=None`).'
@@ -113,16 +119,20 @@ def require_whole(model: nn.Module) -> Iterator[None]:
         for _, _, watch in watches:
             watch.stop()
     for name, checkpoint, watch in watches:
-        lost = sorted(k for k in watch.lost() if not k.endswith('num_batches_tracked'))
+        lost = sorted(watch.lost())
         if lost:
             part = f'model.{name}' if name else 'model'
             raise ValueError(
                 f'The pretrained weights {checkpoint!r} have nothing that fits for '
-                f'{len(lost)} weights of `{part}` ({", ".join(lost[:3])}'
-                f'{", ..." if len(lost) > 3 else ""}): they are of another network or '
-                f'number of classes, or their keys have a prefix. Set '
+                f'{len(lost)} weights of `{part}` ({_few(lost)}): they are of another '
+                'network or number of classes, or their keys have a prefix. Set '
                 f'`{part}.init_cfg` (checkpoint, prefix), or train.'
             )
+
+
+def _few(keys: Sequence[str]) -> str:
+    """Name the first of some keys."""
+    return ', '.join(keys[:3]) + (', ...' if len(keys) > 3 else '')
 
 
 def _checkpoints(module: nn.Module) -> list[str]:
@@ -157,7 +167,7 @@ def explain_misfit(model: nn.Module, state: Mapping[str, Any], name: str) -> str
     extra = [key for key in state if key not in own]
     shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
     parts = [
-        f'{len(keys)} {what} ({", ".join(keys[:3])}{", ..." if len(keys) > 3 else ""})'
+        f'{len(keys)} {what} ({_few(keys)})'
         for what, keys in (
             ('are missing', missing),
             ('are unknown', extra),
