@@ -4,8 +4,8 @@ RUN is the work dir of a training (config and checkpoint in it). For each, the
 threshold that every rule gives is measured by the boxes of its test images:
 regret is GT-known Loc lost against the best threshold, which those boxes choose.
 The second table says how well each figure of `bas-mm calibrate` orders the runs
-of a data set by GT-known Loc. What is known of a run is kept in --out-dir and not
-computed again.
+of a data set by GT-known Loc, the third compares the methods. What is known of a run
+is kept in --out-dir and not computed again.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from rich.progress import track
 
 from bas_mm.analysis.calibration_study import (
     correlation_table,
+    method_table,
     regret_table,
     study_run,
 )
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> None:
             record = study_run(work_dir, args.images, args.data_root, args.cfg_options)
             write_atomic(path, json.dumps(record, indent=1).encode())
         records.append(json.loads(path.read_text()))
-    tables = [regret_table(records), correlation_table(records)]
+    tables = [regret_table(records), correlation_table(records), method_table(records)]
     write_atomic(folder / 'tables.md', '\n\n'.join(tables).encode())
     print('Regret in GT-known Loc, points:', tables[0], sep='\n\n')
     print('\nRank correlation with GT-known Loc at auto:', tables[1], sep='\n\n')
+    print('\nGT-known Loc:', tables[2], sep='\n\n')

@@ -10,6 +10,7 @@ from bas_mm.analysis import threshold_rules as rules
 from bas_mm.analysis.calibration import localize, training_views
 from bas_mm.analysis.calibration_study import (
     correlation_table,
+    method_table,
     rank_correlation,
     regret_table,
 )
@@ -135,6 +136,24 @@ def test_correlations():
     }
     assert rows['flip'] == '1.00' and rows['less area'] == '-1.00'
     assert rows['scale'] == 'nan'
+
+
+def test_methods():
+    cam, bas = (
+        dict(
+            record(90.0, **{'0.6 otsu, training mean': at, '0.2': 50.0}),
+            method=name,
+            num_images=4,
+            hits=hits,
+            cuts={'0.6 otsu, training mean': 0.25},
+        )
+        for name, at, hits in (('CAM', 50.0, [1, 1, 0, 0]), ('BAS', 100.0, [1] * 4))
+    )
+    row = [c.strip() for c in method_table([cam, bas]).splitlines()[3].split('|')]
+    assert row[1:8] == 'birds;BAS;1;100.0 ± 0.0;0.25;50.0 ± 0.0;90.0 ± 0.0'.split(';')
+    assert row[8] == '+50.0 [0.0, 100.0]'
+    other = dict(bas, num_images=3, hits=[1] * 3)
+    assert 'other images' in method_table([cam, other])
 
 
 def test_command(tmp_path, monkeypatch, capsys):

@@ -163,9 +163,7 @@ def test_auto_beta_follows_the_weights():
 
 
 def test_beta_of_no_rule():
-    with pytest.raises(
-        ValueError, match="loss.beta` must be 0 or more, or 'auto', got"
-    ):
+    with pytest.raises(ValueError, match="loss.beta` must be .* or 'auto', got"):
         AMCLoss(beta='best')
     with pytest.raises(ValueError, match="loss.alpha` must be 0 or more, got 'auto'"):
         AMCLoss(alpha='auto')
