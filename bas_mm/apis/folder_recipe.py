@@ -14,6 +14,7 @@ from bas_mm.datasets import CustomLocalization
 from bas_mm.datasets.files import list_folders
 from bas_mm.utils.configs import (
     build_dataset,
+    first_dataset,
     list_configs,
     load_config_file,
     set_data_root,
@@ -138,7 +139,8 @@ def count_images(cfg: Config) -> tuple[CustomLocalization, int]:
             'classifier needs at least two. Add a folder of other images, such as '
             'the same places without the object.'
         )
-    whole = build_dataset(cfg, 'train', pipeline=[], split='')
+    settings = dict(first_dataset(cfg.train_dataloader), split='', pipeline=[])
+    whole = type(train)(**{k: v for k, v in settings.items() if k != 'type'})
     if train.hold_out and len(whole) == len(train):
         raise ValueError(
             f'{train.data_root} needs two images of some class at least: one is held '

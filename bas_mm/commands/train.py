@@ -116,7 +116,11 @@ def choose_recipe(args: argparse.Namespace) -> None:
     args.method = args.method or 'bas'
     recipe = plan_folder(args.config, args.method, args.epochs, args.cfg_options)
     args.config, args.data_root = recipe.config, recipe.data_root
-    args.cfg_options = recipe.settings | (args.cfg_options or {})
+    args.cfg_options = {
+        key: value
+        for key, value in (recipe.settings | (args.cfg_options or {})).items()
+        if not (args.no_validate and key.startswith('val_'))
+    }
     if args.work_dir is None:
         args.work_dir = osp.join('./work_dirs', f'{args.method}_{folder}')
     if os.environ.get('RANK', '0') == '0':

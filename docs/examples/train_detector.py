@@ -23,6 +23,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import nn
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOSHead
 from torchvision.ops import box_iou
 
 from bas_mm.apis import WSOLInferencer, load_image
@@ -36,15 +37,11 @@ SIDE = 224  # of what the detector sees, pixels; that of the localizer's view
 
 
 class Trunk(nn.Module):
-    """The localizer's trunk, then a 1x1 convolution to fewer channels.
-
-    Its BatchNorm statistics stay as they are; so do the stages that the
-    localizer's config freezes.
-    """
+    """The localizer's trunk, kept as it is, and a 1x1 convolution that learns."""
 
     def __init__(self, backbone, out_channels=128):
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone.requires_grad_(False)
         with torch.no_grad():
             channels = backbone(torch.zeros(1, 3, SIDE, SIDE))[-1].shape[1]
         self.reduce = nn.Sequential(
@@ -56,11 +53,12 @@ class Trunk(nn.Module):
 
     def train(self, mode=True):
         super().train(mode)
-        self.backbone.eval()
+        self.backbone.eval()  # the statistics of BatchNorm stay, too
         return self
 
     def forward(self, views):  # (B, 3, H, W)
-        feat = self.backbone(views)[-1]  # (B, C, h, w)
+        with torch.no_grad():
+            feat = self.backbone(views)[-1]  # (B, C, h, w)
         return OrderedDict([('0', self.reduce(feat))])
 
 
@@ -68,10 +66,13 @@ def build_detector(localizer, num_classes):
     """FCOS on one feature map: every place may hold a box of any size."""
     pixels = localizer.data_preprocessor
     mean, std = (getattr(pixels, k).flatten() / 255 for k in ('mean', 'std'))
+    trunk = Trunk(localizer.backbone)
     return FCOS(
-        Trunk(localizer.backbone),
+        trunk,
         num_classes,
-        anchor_generator=AnchorGenerator(((64,),), ((1.0,),)),  # the unit of the sides' distances
+        head=FCOSHead(trunk.out_channels, 1, num_classes, num_convs=2),
+        # 64 pixels are the unit of the distances from a place to the sides
+        anchor_generator=AnchorGenerator(((64,),), ((1.0,),)),
         fixed_size=(SIDE, SIDE),
         image_mean=mean.tolist(),
         image_std=std.tolist(),
@@ -123,18 +124,13 @@ def read_boxes(source, images):
 
 
 def train(detector, rows, epochs, batch_size, seed, device):
-    """AdamW, a cosine from a short warm-up, flips."""
+    """AdamW, one cycle of the rate, flips."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    old = [p for p in detector.backbone.backbone.parameters() if p.requires_grad]
-    known = {id(p) for p in detector.backbone.backbone.parameters()}
-    new = [p for p in detector.parameters() if id(p) not in known]
-    groups = [dict(params=old), dict(params=new)]
-    optimizer = torch.optim.AdamW(groups, lr=1e-4, weight_decay=1e-4)
+    learning = [p for p in detector.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learning, weight_decay=1e-4)
     steps = epochs * -(-len(rows) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [1e-4, 1e-3], steps, pct_start=0.1
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
     detector.train()
     for epoch in range(epochs):
         order, losses = rng.permutation(len(rows)), []
@@ -152,7 +148,7 @@ def train(detector, rows, epochs, batch_size, seed, device):
             loss = sum(detector(images, targets).values())
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(detector.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(learning, 1.0)
             optimizer.step()
             schedule.step()
             losses.append(loss.detach())
@@ -205,13 +201,11 @@ def top_share(found, images, same_class):
     """
     hits = 0
     for (boxes, labels, scores), image in zip(found, images):
-        order = [i for i in np.argsort(scores)[::-1]]
-        if same_class:
-            order = [i for i in order if labels[i] == image['label']]
-        best = order[:1]
-        hits += any(
-            labels[i] == image['label'] and right(boxes[i], image) for i in best
-        )
+        known = np.asarray(labels) == image['label']
+        rank = np.where(known, scores, -1) if same_class else np.asarray(scores)
+        if known.any():
+            best = rank.argmax()
+            hits += bool(known[best]) and right(boxes[best], image)
     return 100 * hits / len(images)
 
 
@@ -272,6 +266,7 @@ def main():
     images = [x for x in images if len(x['boxes'])]
     print(f'{len(images)} test images with true boxes')
 
+    localizer = inferencer.model
     says, known = localize(inferencer, images)
     rows = {
         name: (
@@ -289,8 +284,6 @@ def main():
         if pairs and source != 'true':
             good = np.mean([right(row[1][:1], image) for row, image in pairs])
             print(f'{source}: {100 * good:.1f} % of {len(pairs)} boxes are right')
-        # a fresh trunk: the last detector has changed its own
-        localizer = WSOLInferencer(cfg, args.checkpoint, 'cpu').model
         torch.manual_seed(args.seed)
         detector = build_detector(localizer, len(inferencer.classes)).to(device)
         train(detector, learn, args.epochs, args.batch_size, args.seed, device)
