@@ -240,7 +240,7 @@ def stretch(cfg: Config, epochs: int) -> Settings:
     def at(epoch: int) -> int:
         return min(max(1, round(epoch * epochs / base)), epochs - 1)
 
-    settings = {
+    settings: Settings = {
         'train_cfg.max_epochs': epochs,
         'train_cfg.val_interval': epochs,
         'default_hooks.checkpoint.interval': math.ceil(epochs / 10),

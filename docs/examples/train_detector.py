@@ -238,7 +238,16 @@ def coco_ap50(found, images):
     return 100 * float(evaluation.stats[1])
 
 
-def main():
+def measure(found, known, images):
+    """The three figures of a row, percent; `known` is for the true class."""
+    return (
+        coco_ap50(found, images),
+        top_share(known, images, True),
+        top_share(found, images, False),
+    )
+
+
+def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -254,49 +263,43 @@ def main():
     parser.add_argument('--epochs', type=int, default=12)
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--save', help='file for the weights of the last detector')
     parser.add_argument('--out', help='json file for the figures')
     add_config_arguments(parser)
     add_device_argument(parser)
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main():
+    args = parse_args()
     cfg = read_config(args.config, args.data_root, args.cfg_options)
     inferencer = WSOLInferencer(cfg, args.checkpoint, args.device)
-    device = inferencer.device
+    device, rows = inferencer.device, {}
     train_images, images = read_split(cfg, 'train'), read_split(cfg, 'test')
     images = [x for x in images if len(x['boxes'])]
-    print(f'{len(images)} test images with true boxes')
-
-    localizer = inferencer.model
-    says, known = localize(inferencer, images)
-    rows = {
-        name: (
-            coco_ap50(says[name], images),
-            top_share(known[name], images, True),
-            top_share(says[name], images, False),
-        )
-        for name in says
-    }
+    print(f'{len(images)} test images have true boxes')
+    if images:
+        says, known = localize(inferencer, images)
+        rows = {name: measure(says[name], known[name], images) for name in says}
     paths = {x['path']: x for x in train_images}
     for source in args.boxes:
         learn = read_boxes(source, train_images)
-        pairs = [(row, paths[row[0]]) for row in learn]
-        pairs = [(row, image) for row, image in pairs if len(image['boxes'])]
+        pairs = [(row, paths[row[0]]) for row in learn if len(paths[row[0]]['boxes'])]
         if pairs and source != 'true':
             good = np.mean([right(row[1][:1], image) for row, image in pairs])
             print(f'{source}: {100 * good:.1f} % of {len(pairs)} boxes are right')
         torch.manual_seed(args.seed)
-        detector = build_detector(localizer, len(inferencer.classes)).to(device)
+        detector = build_detector(inferencer.model, len(inferencer.classes)).to(device)
         train(detector, learn, args.epochs, args.batch_size, args.seed, device)
-        found = list(detect(detector, images, device))
-        rows[f'FCOS on {source}'] = (
-            coco_ap50(found, images),
-            top_share(found, images, True),
-            top_share(found, images, False),
-        )
+        if images:
+            found = list(detect(detector, images, device))
+            rows[f'FCOS on {source}'] = measure(found, found, images)
+    if args.save:
+        torch.save(detector.state_dict(), args.save)
     header = ['', 'AP50', "best box of the image's class", 'best box and class']
-    print(
-        render_table(header, [[k, *(f'{x:.1f}' for x in v)] for k, v in rows.items()])
-    )
+    table = [[name, *(f'{x:.1f}' for x in row)] for name, row in rows.items()]
+    if rows:
+        print(render_table(header, table))
     if args.out:
         with open(args.out, 'w', encoding='utf-8') as file:
             json.dump(rows, file, indent=1)
