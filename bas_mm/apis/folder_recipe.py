@@ -96,7 +96,8 @@ def plan_folder(
     train, num_test = count_images(cfg)
     batch_size, chosen = choose_schedule(len(train))
     batch_size = options.get('train_dataloader.batch_size', batch_size)
-    epochs = epochs or options.get('train_cfg.max_epochs', chosen)
+    if epochs is None:
+        epochs = options.get('train_cfg.max_epochs', chosen)
     steps = math.ceil(len(train) / batch_size)
     settings |= stretch(cfg, epochs) | fit_machine()
     settings['train_dataloader.batch_size'] = batch_size

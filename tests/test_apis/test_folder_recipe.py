@@ -114,8 +114,8 @@ def test_what_cannot_be_trained_on(tmp_path, photos):
         plan_folder('nowhere')
     with pytest.raises(ValueError, match="the method 'bus': choose one of bas, .*cam"):
         plan_folder(photos, 'bus')
-    with pytest.raises(ValueError, match=r'At least 1 epoch .* got -1 \(--epochs\)'):
-        plan_folder(photos, epochs=-1)
+    with pytest.raises(ValueError, match=r'At least 1 epoch .* got 0 \(--epochs\)'):
+        plan_folder(photos, epochs=0)
     os.mkdir(tmp_path / 'empty')
     with pytest.raises(FileNotFoundError, match='a folder per class'):
         plan_folder(tmp_path / 'empty')
