@@ -12,6 +12,32 @@ MAP_LABELS = ('gt', 'pred')
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What training images say of a model's maps, without any box.
+
+    See :func:`bas_mm.analysis.calibration.calibrate`. All are means over
+    images.
+
+    Attributes:
+        threshold: What ``threshold='auto'`` stands for, 0 to 1.
+        area: Share of the view in the boxes at that threshold.
+        score: Softmax score of the label.
+        insertion: The same where the view holds only what is in the box.
+        deletion: The same where the view holds only what is around the box.
+        flip: IoU of the boxes of the view and of its mirror image.
+        scale: IoU of the boxes of the view and of its middle, enlarged.
+    """
+
+    threshold: float
+    area: float
+    score: float
+    insertion: float
+    deletion: float
+    flip: float
+    scale: float
+
+
+@dataclass(frozen=True)
 class Acts:
     """Activations: what a head makes of the features of the neck.
 
@@ -55,7 +81,7 @@ class TestOptions:
             the chosen, in place of the lowest score, if it is not there. The
             paper's text does so, its code does not.
         threshold: Where the min-max normalized map is cut for the box: a
-            number from 0 to 1 or ``'otsu'``, see
+            number from 0 to 1, ``'otsu'`` or ``'auto'``, see
             :func:`bas_mm.localization.cut_of`.
         percentile: See :func:`bas_mm.localization.cut_of`.
 

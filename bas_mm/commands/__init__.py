@@ -15,6 +15,8 @@ from collections.abc import Sequence
 COMMANDS = {
     'train': 'train a model',
     'test': 'test a checkpoint',
+    'calibrate': 'find the threshold of a checkpoint without boxes',
+    'calibration-study': 'compare rules for the threshold over runs',
     'localize': 'say what is in images and where',
     'export': 'write boxes and masks of a data set',
     'webapp': 'a page in the browser that localizes',

@@ -1,6 +1,7 @@
 """Test a checkpoint: print its metrics, write drawings and results."""
 
 import argparse
+import dataclasses
 from typing import Any
 
 import mmengine
@@ -136,8 +137,14 @@ def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
     dataset = runner.test_dataloader.dataset
     model = unwrap(runner.model)
     head = getattr(model, 'head', None)
-    options = ('num_classes', 'topk', 'map_label', 'force_label', 'threshold')
-    info = {key: getattr(head, key) for key in options if hasattr(head, key)}
+    info: dict[str, Any] = {}
+    if head is not None and hasattr(head, 'test_options'):
+        info |= dataclasses.asdict(head.test_options())
+        info['num_classes'] = head.num_classes
+        if info.pop('percentile') is not None:
+            info['percentile'] = head.percentile
+        if head.calibration is not None:
+            info['calibration'] = dataclasses.asdict(head.calibration)
     dump = DumpMaps(
         args.dump,
         root=getattr(dataset, 'data_root', None),
@@ -183,6 +190,7 @@ def run(args: argparse.Namespace) -> None:
     if args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:
+        runner.load_or_resume()  # the checkpoint knows the calibration
         runner.test_evaluator.metrics.append(build_dump(runner, args))
     metrics = runner.test()
     if is_main_process():

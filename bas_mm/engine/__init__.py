@@ -1,3 +1,4 @@
+from bas_mm.engine.calibrate_hook import CalibrateHook
 from bas_mm.engine.checkpoint import use_safe_checkpoints
 from bas_mm.engine.class_check_hook import ClassCheckHook
 from bas_mm.engine.grid_hook import GridHook
@@ -6,6 +7,7 @@ from bas_mm.engine.warmup_hook import ClsWarmupHook
 from bas_mm.engine.whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
+    'CalibrateHook',
     'ClassCheckHook',
     'ClsWarmupHook',
     'GridHook',

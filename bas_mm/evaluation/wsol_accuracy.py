@@ -14,7 +14,7 @@ from bas_mm.evaluation.wsol_metric import (
     get_field,
     get_label,
 )
-from bas_mm.localization import box_iou, center_box, sweep_largest, whole_box
+from bas_mm.localization import RULES, box_iou, center_box, sweep_largest, whole_box
 from bas_mm.registry import METRICS
 
 
@@ -58,7 +58,7 @@ class WSOLAccuracy(BoxMetric):
         ValueError: For an option outside its range.
     """
 
-    named_thresholds = ('otsu', 'best')
+    named_thresholds = (*RULES, 'best')
 
     def __init__(
         self,

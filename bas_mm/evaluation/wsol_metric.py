@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 
 from bas_mm.evaluation.records import stack_records, topk_labels
 from bas_mm.evaluation.scores import ScoreFile
-from bas_mm.localization import as_array, get_compare, map_to_bbox
+from bas_mm.localization import RULES, as_array, get_compare, map_to_bbox
 
 #: The recipe's threshold on CUB-200-2011.
 RECIPE_THRESHOLD = 0.15
@@ -263,9 +263,9 @@ class BoxMetric(WSOLMetric):
     Args:
         threshold: None takes ``pred_bbox`` where a sample carries one, else
             the box of ``pred_map`` at 0.15; a number takes the box of
-            ``pred_map`` at that threshold, ``'otsu'`` the box at the
-            threshold of each map that Otsu's method gives, see
-            :func:`~bas_mm.localization.map_to_bbox`.
+            ``pred_map`` at that threshold, ``'otsu'`` or ``'auto'`` the box at
+            the threshold that this rule gives for each map, see
+            :func:`~bas_mm.localization.cut_of`.
         iou_thr: The IoU that makes a box right.
         compare: ``'>'``: the IoU must be above ``iou_thr``; or ``'>='``.
         map_compare: The same for the map and its threshold.
@@ -278,7 +278,7 @@ class BoxMetric(WSOLMetric):
     """
 
     #: Thresholds that have a name.
-    named_thresholds: tuple[str, ...] = ('otsu',)
+    named_thresholds: tuple[str, ...] = RULES
 
     def __init__(
         self,

@@ -41,6 +41,8 @@ from bas_mm.localization.component_tree import (
     largest_components,
 )
 from bas_mm.localization.maps import (
+    AUTO_SHARE,
+    RULES,
     as_array,
     as_size,
     check_resize,
@@ -57,7 +59,9 @@ from bas_mm.localization.sweep import sweep_contours, sweep_largest, threshold_g
 from bas_mm.localization.view import ViewFrame
 
 __all__ = [
+    'AUTO_SHARE',
     'Components',
+    'RULES',
     'ViewFrame',
     'as_array',
     'as_size',

@@ -14,6 +14,11 @@ COMPARE: dict[str, Callable[..., np.ndarray]] = {
     '>': np.greater,
     '>=': np.greater_equal,
 }
+#: Rules that find the cut of each map in the map itself, see :func:`cut_of`.
+RULES = ('otsu', 'auto')
+#: What ``'auto'`` takes of Otsu's cut: of the shares compared over data sets,
+#: methods and seeds (docs/calibration.md) the one that loses least.
+AUTO_SHARE = 0.6
 RESIZE = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC)
 
 
@@ -254,9 +259,11 @@ def cut_of(
 
     Args:
         array: A map at the size of the view, values in [0, 1].
-        threshold: A number from 0 to 1, or ``'otsu'``: the cut that parts
-            the 256 levels of this map into the two groups with the least
-            variance within (Otsu, 1979).
+        threshold: A number from 0 to 1; ``'otsu'``: the cut that parts the
+            256 levels of this map into the two groups with the least variance
+            within (Otsu, 1979); or ``'auto'``: ``AUTO_SHARE`` of that cut. (A
+            model that was calibrated knows a number for ``'auto'``, the mean
+            over training images.)
         percentile: With a number as threshold, take that share of this
             percentile (0 to 100) of the map instead of its maximum (PaS).
 
@@ -278,7 +285,8 @@ def cut_of(
         return float(threshold * np.percentile(array, percentile))
     levels = np.round(255 * array).astype(np.uint8)
     level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return (level + 0.5) / 255
+    share = AUTO_SHARE if threshold == 'auto' else 1
+    return share * (level + 0.5) / 255
 
 
 def check_threshold(
@@ -287,7 +295,7 @@ def check_threshold(
     """Check where maps are to be cut, see :func:`cut_of`.
 
     Args:
-        threshold: A number from 0 to 1 or ``'otsu'``.
+        threshold: A number from 0 to 1, ``'otsu'`` or ``'auto'``.
         percentile: None or a number from 0 to 100, excluded.
         option: Name of the option, for the error.
 
@@ -298,12 +306,13 @@ def check_threshold(
         >>> check_threshold(0.2)
     """
     if isinstance(threshold, str):
-        number, allowed = False, threshold == 'otsu'
+        number, allowed = False, threshold in RULES
     else:
         number, allowed = True, 0 <= threshold <= 1
     if not allowed:
         raise ValueError(
-            f"`{option}` must be between 0 and 1, or 'otsu', got {threshold!r}."
+            f"`{option}` must be between 0 and 1, or {' or '.join(map(repr, RULES))}; "
+            f'got {threshold!r}.'
         )
     if percentile is not None and not (number and 0 < percentile <= 100):
         raise ValueError(

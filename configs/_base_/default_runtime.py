@@ -10,6 +10,7 @@ default_hooks = dict(
     class_check=dict(type='bas_mm.ClassCheckHook'),
     monitor=dict(type='bas_mm.WSOLMonitorHook'),
     grid=dict(type='bas_mm.GridHook'),
+    calibrate=dict(type='bas_mm.CalibrateHook'),
 )
 
 # of the box that the model gives (`model.head.threshold`)

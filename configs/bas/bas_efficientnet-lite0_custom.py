@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/schedules/short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=2, topk=3, threshold=0.2))
+model = dict(head=dict(num_classes=2, topk=3, threshold='auto'))
 default_hooks = dict(warmup=dict(type='bas_mm.ClsWarmupHook', epochs=5))
 # the folders are the classes: the commands count them
 num_classes_from_data = True

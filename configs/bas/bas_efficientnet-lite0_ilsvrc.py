@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/schedules/short_ilsvrc.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=1000, topk=3, threshold=0.2))
+model = dict(head=dict(num_classes=1000, topk=3, threshold='auto'))
 default_hooks = dict(warmup=dict(type='bas_mm.ClsWarmupHook', epochs=1))
 # the view alone: a tenth of the cost of the ten-crop test
 test_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))

@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/schedules/short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=6, topk=3, threshold=0.2))
+model = dict(head=dict(num_classes=6, topk=3, threshold='auto'))
 default_hooks = dict(warmup=dict(type='bas_mm.ClsWarmupHook', epochs=5))

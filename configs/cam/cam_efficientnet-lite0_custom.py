@@ -4,6 +4,6 @@ _base_ = [
     '../_base_/schedules/short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=2, topk=3, threshold=0.2))
+model = dict(head=dict(num_classes=2, topk=3, threshold='auto'))
 # the folders are the classes: the commands count them
 num_classes_from_data = True

@@ -4,4 +4,4 @@ _base_ = [
     '../_base_/schedules/short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(num_classes=6, topk=3, threshold=0.2))
+model = dict(head=dict(num_classes=6, topk=3, threshold='auto'))

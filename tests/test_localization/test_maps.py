@@ -134,7 +134,10 @@ def test_cut_of_numbers():
             r"resize='nearest'.*one of \['bicubic', 'bilinear'\]",
         ),
         (lambda: loc.check_resize('cubic'), "resize='cubic'.*set resize to"),
-        (lambda: loc.check_threshold(1.5), "`threshold` must be.*or 'otsu', got 1.5"),
+        (
+            lambda: loc.check_threshold(1.5),
+            "`threshold` must be.*or 'otsu' or 'auto'; got 1.5",
+        ),
         (lambda: loc.check_threshold('best', option='cut'), "`cut` must.*got 'best'"),
         (lambda: loc.check_threshold(0.5, 0), '`percentile` must be above 0.*got 0'),
         (lambda: loc.check_threshold('otsu', 50), "got 50 beside 'otsu'"),

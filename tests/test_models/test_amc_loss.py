@@ -141,3 +141,31 @@ def test_map_of_another_size_than_twice_the_logit_map():
 def test_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         AMCLoss(**kwargs)
+
+
+@pytest.mark.parametrize('count, price', [(2, 1.5), (4, 1.75), (1000, 1.999)])
+def test_auto_beta(count, price):
+    """What holds a map open: lambda and twice alpha (1 - 1 / C)."""
+    fg = torch.full((2, 1, 3, 3), 0.5)
+    logit_map = torch.ones(2, count, 3, 3)
+    target = torch.zeros(2, dtype=torch.long)
+    auto = AMCLoss(alpha=0.5, beta='auto')(acts_of(logit_map), target, fg)
+    fixed = AMCLoss(alpha=0.5, beta=price)(acts_of(logit_map), target, fg)
+    torch.testing.assert_close(auto, fixed)
+    assert float(auto['loss_ac']) == pytest.approx(price / 2)
+
+
+def test_auto_beta_follows_the_weights():
+    fg = torch.ones(1, 1, 2, 2)
+    loss = AMCLoss(alpha=2.0, beta='auto', lambda_=0.25)
+    out = loss(acts_of(torch.ones(1, 2, 2, 2)), torch.tensor([0]), fg)
+    assert float(out['loss_ac']) == pytest.approx(0.25 + 2 * 2.0 * 0.5)
+
+
+def test_beta_of_no_rule():
+    with pytest.raises(
+        ValueError, match="loss.beta` must be 0 or more, or 'auto', got"
+    ):
+        AMCLoss(beta='best')
+    with pytest.raises(ValueError, match="loss.alpha` must be 0 or more, got 'auto'"):
+        AMCLoss(alpha='auto')

@@ -106,7 +106,7 @@ def test_select_classes():
         (dict(topk=0), r'model\.head\.topk.*at least 1, got 0'),
         (dict(map_label='top'), r"map_label.*'gt' or 'pred', got 'top'"),
         (dict(threshold=1.5), r'threshold.*between 0 and 1, .*got 1.5'),
-        (dict(threshold='mean'), r"threshold.*'otsu', got 'mean'"),
+        (dict(threshold='mean'), r"threshold.*'otsu' or 'auto'; got 'mean'"),
         (dict(percentile=0), r'percentile.*above 0.*got 0 beside 0.15'),
         (
             dict(threshold='otsu', percentile=90),

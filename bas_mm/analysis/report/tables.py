@@ -1,7 +1,7 @@
 """Tables and sentences of a report."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,38 @@ def run_rows(runs: Sequence[Run]) -> list[list[str]]:
         row('threshold', 'threshold'),
         ['view', *map(describe_view, runs)],
         ['images', *(f'{len(run.images)} of {len(run.dump)}' for run in runs)],
+        *calibration_rows([run.dump.info.get('calibration') for run in runs]),
+    ]
+
+
+#: What a calibration says of the maps, without any box.
+CALIBRATION = dict(
+    area='box area, share of the view',
+    score='score of the label',
+    insertion='its score, only the box seen',
+    deletion='its score, only what is around the box seen',
+    flip='IoU of boxes, mirrored view',
+    scale='IoU of boxes, enlarged view',
+)
+
+
+def calibration_rows(found: Sequence[Mapping[str, float] | None]) -> list[list[str]]:
+    """Lay out what was found on training images without boxes, if anything.
+
+    Example:
+        >>> calibration_rows([None])
+        []
+        >>> calibration_rows([dict.fromkeys(CALIBRATION, 0.5)])[4]
+        ['training images, no boxes: IoU of boxes, mirrored view', '0.50']
+    """
+    if not any(found):
+        return []
+    return [
+        [
+            f'training images, no boxes: {text}',
+            *('–' if one is None else f'{one[key]:.2f}' for one in found),
+        ]
+        for key, text in CALIBRATION.items()
     ]
 
 

@@ -1,5 +1,6 @@
 """The classification head of WSOL: logit maps, their mean, class maps."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,12 @@ from torch import nn
 from bas_mm.localization import as_array, map_to_bbox
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
-from bas_mm.structures import Acts, TestOptions
+from bas_mm.structures import Acts, Calibration, TestOptions
 
 Losses = dict[str, torch.Tensor]
+
+#: Of the calibration in a checkpoint, below the head's prefix.
+CALIBRATION_KEY = 'calibration'
 
 
 @MODELS.register_module()
@@ -41,9 +45,14 @@ class CAMHead(BaseModule):
             default is the head of the BAS paper.
         final_relu: ReLU on the logit maps (CVPR paper).
         topk, map_label, force_label, threshold, percentile: Defaults of the
-            test options, see :class:`bas_mm.structures.TestOptions`.
+            test options, see :class:`bas_mm.structures.TestOptions`. With
+            ``threshold='auto'`` it is the number of ``calibration``.
         loss: The classification loss. Defaults to cross-entropy.
         init_cfg: Initialization config.
+
+    Attributes:
+        calibration (Calibration | None): What was found without boxes; saved
+            with the weights and loaded with them.
     """
 
     #: Whether the loss takes one label for each image and no mixed ones.
@@ -72,6 +81,7 @@ class CAMHead(BaseModule):
         self.force_label = force_label
         self.threshold = threshold
         self.percentile = percentile
+        self.calibration: Calibration | None = None
         self.test_options()  # speaks up where one is not allowed
         layers: list[nn.Module] = []
         for _ in range(num_convs):
@@ -86,6 +96,17 @@ class CAMHead(BaseModule):
         self.classifier = nn.Sequential(*layers)
         self.loss_module = STOCK_MODELS.build(loss or dict(type='CrossEntropyLoss'))
         self._register_load_state_dict_pre_hook(self._from_linear)
+        self._register_load_state_dict_pre_hook(self._load_calibration)
+        self._register_state_dict_hook(_save_calibration)
+
+    def _load_calibration(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Take the calibration out of a checkpoint; none is no error."""
+        values = state_dict.pop(prefix + CALIBRATION_KEY, None)
+        fields = dataclasses.fields(Calibration)
+        if values is None or values.shape != (len(fields),):
+            self.calibration = None
+        else:
+            self.calibration = Calibration(*values.tolist())
 
     def _from_linear(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Take a linear layer's ``weight`` and ``bias`` as the conv1x1's."""
@@ -114,7 +135,10 @@ class CAMHead(BaseModule):
             self.threshold,
             self.percentile,
         )
-        return own.replace(**(changes or {}))
+        options = own.replace(**(changes or {}))
+        if options.threshold == 'auto' and self.calibration is not None:
+            options = options.replace(threshold=self.calibration.threshold)
+        return options
 
     @staticmethod
     def pool(logit_map: torch.Tensor) -> torch.Tensor:
@@ -233,6 +257,15 @@ class CAMHead(BaseModule):
             loss_cls=self.loss_module(acts.logits, target),
             acc=batch_accuracy(acts.logits, target),
         )
+
+
+def _save_calibration(
+    head: CAMHead, state_dict: dict, prefix: str, local_metadata: dict
+) -> None:
+    """Put the calibration into a checkpoint, if there is one."""
+    if head.calibration is not None:
+        values = torch.tensor(dataclasses.astuple(head.calibration), dtype=torch.double)
+        state_dict[prefix + CALIBRATION_KEY] = values
 
 
 def select_maps(maps: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

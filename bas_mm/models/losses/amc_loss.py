@@ -11,6 +11,26 @@ from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
 
 
+def auto_beta(num_classes: int, alpha: float, lambda_: float) -> float:
+    """Give the price of area that balances what holds a map open.
+
+    Two terms pull the map open: background activation suppression with
+    ``lambda_``, and foreground guidance with ``alpha`` times the gradient of a
+    cross-entropy at an empty map, ``1 - 1 / C`` for each unit of logit. Fewer
+    classes pull less: at one price for all, the maps of two classes fade.
+
+    Args:
+        num_classes: Number of classes, C.
+        alpha: Weight of the foreground guidance.
+        lambda_: Weight of the background activation suppression.
+
+    Example:
+        >>> [round(auto_beta(n, 0.5, 1.0), 2) for n in (2, 6, 200)]
+        [1.5, 1.83, 2.0]
+    """
+    return lambda_ + 2 * alpha * (1 - 1 / num_classes)
+
+
 @MODELS.register_module()
 class AMCLoss(nn.Module):
     """The four terms of BAS (paper, Sec. 3.2, Eq. 1 to 6).
@@ -32,7 +52,7 @@ class AMCLoss(nn.Module):
 
     Args:
         alpha: Weight of the foreground region guidance.
-        beta: Weight of the area constraint.
+        beta: Weight of the area constraint; ``'auto'`` is :func:`auto_beta`.
         lambda_: Weight of the background activation suppression.
         mask: What the background map masks before the frozen pass:
             'feature' (F, the paper) or 'image' (the view; paper, Fig. 7).
@@ -44,15 +64,17 @@ class AMCLoss(nn.Module):
     def __init__(
         self,
         alpha: float = 0.5,
-        beta: float = 1.0,
+        beta: float | str = 1.0,
         lambda_: float = 1.0,
         mask: str = 'feature',
     ) -> None:
         super().__init__()
         for name, weight in (('alpha', alpha), ('beta', beta), ('lambda_', lambda_)):
-            if not weight >= 0:
+            auto = name == 'beta' and weight == 'auto'
+            if not auto and (isinstance(weight, str) or not weight >= 0):
+                rule = ", or 'auto'" if name == 'beta' else ''
                 raise ValueError(
-                    f'`model.head.loss.{name}` must be 0 or more, got {weight}.'
+                    f'`model.head.loss.{name}` must be 0 or more{rule}, got {weight!r}.'
                 )
         if mask not in ('feature', 'image'):
             raise ValueError(
@@ -67,6 +89,12 @@ class AMCLoss(nn.Module):
     def needs_map(self) -> bool:
         """Whether any term reads the foreground map."""
         return any((self.alpha, self.beta, self.lambda_))
+
+    def area_weight(self, num_classes: int) -> float:
+        """Give the weight of the area constraint for so many classes."""
+        if isinstance(self.beta, str):
+            return auto_beta(num_classes, self.alpha, self.lambda_)
+        return self.beta
 
     def forward(
         self,
@@ -109,7 +137,7 @@ class AMCLoss(nn.Module):
             frg = (weight * logit_map).mean((2, 3), dtype=torch.float32)
             losses['loss_frg'] = self.alpha * F.cross_entropy(frg, target)
         if self.beta:
-            losses['loss_ac'] = self.beta * fg.mean()
+            losses['loss_ac'] = self.area_weight(logits.shape[1]) * fg.mean()
         if self.lambda_ and background is not None:
             index = target[:, None]
             # journal version: ReLU on the scalars; with the ReLU on the

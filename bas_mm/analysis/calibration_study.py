@@ -1,0 +1,271 @@
+"""Which rule for the threshold loses least, and which figure tells good runs.
+
+Boxes are used to measure the rules, never inside one.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner.checkpoint import find_latest_checkpoint
+
+from bas_mm.analysis.calibration import Views, calibrate, localize, training_views
+from bas_mm.analysis.loaders import build_loader
+from bas_mm.analysis.threshold_rules import (
+    MAP_RULES,
+    NUMBERS,
+    activation_curve,
+    score_curves,
+    set_rules,
+)
+from bas_mm.apis.model import load_model
+from bas_mm.localization import as_array, box_iou, map_to_bbox, sweep_largest, view_map
+from bas_mm.models.classifiers.wsol import gt_labels
+from bas_mm.utils.configs import first_dataset, read_config
+from bas_mm.utils.tables import render_table
+
+#: Thresholds among which the best one is sought, with the boxes.
+THRESHOLDS = np.arange(101) / 100
+
+#: What is known of a run, ready for a json file.
+Record = dict[str, Any]
+
+
+def study_run(
+    work_dir: str | Path,
+    num_images: int = 100,
+    data_root: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Record:
+    """Try all rules and criteria on a trained run.
+
+    Args:
+        work_dir: Where the run was trained; holds its config and checkpoints.
+        num_images: Training images for rules and criteria.
+        data_root: Where its data is now.
+        cfg_options: Settings that win.
+
+    Returns:
+        ``data``, ``method``, ``run``; GT-known Loc in percent: ``best`` and
+        ``best_t``, ``curve`` against :data:`THRESHOLDS`, ``rules``; the
+        threshold each rule gives (mean over images), ``cuts``; ``criteria``.
+
+    Raises:
+        FileNotFoundError: If there is no config or no checkpoint.
+        ValueError: If the test images have no boxes.
+    """
+    folder = Path(work_dir)
+    configs = sorted(folder.glob('*.py'))
+    checkpoint = find_latest_checkpoint(str(folder))
+    if not configs or checkpoint is None:
+        missing = 'checkpoint' if configs else 'config (.py)'
+        raise FileNotFoundError(
+            f'{folder} is no work dir of a training: it has no {missing}.'
+        )
+    cfg = read_config(str(configs[-1]), data_root, cfg_options, 'train')
+    model = load_model(cfg, checkpoint)
+    batches = list(training_views(cfg, model, num_images))
+    record = _measure_test(cfg, model, _train_rules(model, batches))
+    model.head.calibration = None
+    criteria = dataclasses.asdict(calibrate(model, batches))
+    root = first_dataset(cfg.train_dataloader).get('data_root') or 'data'
+    method = type(model.head).__name__.removesuffix('Head')
+    return dict(
+        data=Path(root).name,
+        method=method,
+        run=folder.name,
+        **record,
+        criteria=criteria,
+    )
+
+
+def _cuts(maps: Iterable[np.ndarray], size: Sequence[int]) -> dict[str, np.ndarray]:
+    """Give what each rule of a map gives for each map."""
+    rows = [
+        [rule(array) for rule in MAP_RULES.values()]
+        for array in (view_map(one, size) for one in maps)
+    ]
+    return dict(zip(MAP_RULES, np.array(rows).T))
+
+
+@torch.no_grad()
+def _train_rules(model: Any, batches: Sequence[Views]) -> dict[str, float]:
+    """Find the numbers that the rules of the training set give."""
+    cuts, activation, insertion, deletion, ends = [], [], [], [], []
+    for views in batches:
+        batch = localize(model, views)
+        inputs = views.inputs
+        cuts.append(_cuts(batch.maps, inputs.shape[-2:]))
+        activation.append(activation_curve(model, views, batch.maps))
+        inside, around = score_curves(model, views, batch.maps)
+        insertion.append(inside)
+        deletion.append(around)
+        blank = inputs.mean((2, 3), keepdim=True).expand_as(inputs)
+        label = gt_labels(views.samples).to(inputs.device)[:, None]
+        empty = as_array(model.score(blank)[1].gather(1, label)[:, 0])
+        ends.append(np.stack([empty, as_array(batch.score)], 1))
+    low, high = np.concatenate(ends).mean(0)
+    scale = max(high - low, 1e-9)
+    return set_rules(
+        {name: np.concatenate([c[name] for c in cuts]) for name in MAP_RULES},
+        np.concatenate(activation).mean(0),
+        (np.concatenate(insertion).mean(0) - low) / scale,
+        (np.concatenate(deletion).mean(0) - low) / scale,
+    )
+
+
+@torch.no_grad()
+def _measure_test(cfg: Config, model: Any, numbers: Mapping[str, float]) -> Record:
+    """Measure all rules on the test images that have boxes."""
+    curves: list[np.ndarray] = []
+    rights: list[dict[str, bool]] = []
+    cuts: list[dict[str, np.ndarray]] = []
+    for one, size, gt_bboxes in _test_maps(cfg, model):
+        swept = sweep_largest(one, size, THRESHOLDS)
+        curves.append(box_iou(swept, gt_bboxes).max(1) > 0.5)
+        own = {name: float(v[0]) for name, v in _cuts([one], size).items()}
+        at = {f'{t:g}': t for t in NUMBERS} | own | dict(numbers)
+        rights.append(
+            {name: _is_right(one, size, t, gt_bboxes) for name, t in at.items()}
+        )
+        cuts.append({name: np.array([t]) for name, t in at.items()})
+    if not curves:
+        raise ValueError(
+            'No test image has boxes to measure the rules with: give '
+            '`test_dataloader.dataset.box_file` by --cfg-options.'
+        )
+    curve = 100 * np.mean(curves, 0)
+    best = int(curve.argmax())
+    return dict(
+        num_images=len(curves),
+        best=float(curve[best]),
+        best_t=float(THRESHOLDS[best]),
+        curve=curve.tolist(),
+        rules={k: 100 * float(np.mean([r[k] for r in rights])) for k in rights[0]},
+        cuts={k: float(np.mean([c[k] for c in cuts])) for k in cuts[0]},
+    )
+
+
+def _is_right(
+    one: np.ndarray, size: Sequence[int], threshold: float, gt_bboxes: Any
+) -> bool:
+    box = map_to_bbox(one, size, float(np.clip(threshold, 0, 1)))
+    return bool(box_iou(box, gt_bboxes).max() > 0.5)
+
+
+def _test_maps(
+    cfg: Config, model: Any
+) -> Iterator[tuple[np.ndarray, tuple[int, int], np.ndarray]]:
+    """Give map, size of the view and true boxes of each test image with boxes."""
+    for data in build_loader(cfg):
+        batch = model.data_preprocessor(data, False)
+        for sample in model.predict(
+            batch['inputs'], batch['data_samples'], test_cfg=dict(threshold=0.2)
+        ):
+            if 'gt_bboxes' in sample and len(sample.gt_bboxes):
+                yield (
+                    as_array(sample.pred_map),
+                    tuple(batch['inputs'].shape[-2:]),
+                    as_array(sample.gt_bboxes),
+                )
+
+
+def rank_correlation(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Give Spearman's rank correlation; ties share their mean rank.
+
+    Returns:
+        -1 to 1; NaN where one of them does not vary.
+
+    Example:
+        >>> rank_correlation([1, 2, 3], [10, 30, 20])
+        0.5
+    """
+    ranks = []
+    for values in (ours, others):
+        _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+        ranks.append((count.cumsum() - (count - 1) / 2)[place])
+    one, two = (rank - rank.mean() for rank in ranks)
+    scale = float(np.sqrt((one**2).sum() * (two**2).sum()))
+    return float((one * two).sum()) / scale if scale else float('nan')
+
+
+def regret_table(records: Sequence[Record], markdown: bool = True) -> str:
+    """Lay out the regrets: points of GT-known Loc below the best threshold.
+
+    A row for each rule, the least mean regret first; a column for each data set
+    and method, mean over runs; the mean over columns; the worst run.
+    """
+    groups = _groups(records)
+    rows = []
+    for name in records[0]['rules']:
+        means = [
+            float(np.mean([r['best'] - r['rules'][name] for r in group]))
+            for group in groups.values()
+        ]
+        worst = max(r['best'] - r['rules'][name] for r in records)
+        rows.append((float(np.mean(means)), name, means, worst))
+    header = ['rule', *map(' '.join, groups), 'mean', 'worst run']
+    body = [
+        [name, *(f'{v:.1f}' for v in means), f'{mean:.1f}', f'{worst:.1f}']
+        for mean, name, means, worst in sorted(rows)
+    ]
+    best = ['*best, with boxes (at)*']
+    for group in groups.values():
+        at = np.mean([r['best_t'] for r in group])
+        best.append(f'{np.mean([r["best"] for r in group]):.1f} ({at:.2f})')
+    return render_table(header, [best + ['', ''], *body], markdown)
+
+
+def correlation_table(records: Sequence[Record], markdown: bool = True) -> str:
+    """Lay out how well each criterion orders runs by GT-known Loc at ``'auto'``.
+
+    Spearman's rank correlation among the runs of each data set, and its mean.
+    """
+    by_data: dict[str, list[Record]] = {}
+    for record in records:
+        by_data.setdefault(record['data'], []).append(record)
+    rows = []
+    for name, figure in CRITERIA.items():
+        values = [
+            rank_correlation(
+                [figure(r['criteria']) for r in runs],
+                [r['rules'][AUTO] for r in runs],
+            )
+            for runs in by_data.values()
+        ]
+        known = [v for v in values if not np.isnan(v)]
+        mean = float(np.mean(known)) if known else float('nan')
+        rows.append([name, *(f'{v:.2f}' for v in values), f'{mean:.2f}'])
+    header = ['criterion', *(f'{k} ({len(v)} runs)' for k, v in by_data.items())]
+    return render_table([*header, 'mean'], rows, markdown)
+
+
+#: The rule behind ``threshold='auto'`` of a calibrated model.
+AUTO = '0.6 otsu, training mean'
+
+#: What is correlated with GT-known Loc, from the fields of a calibration.
+CRITERIA = {
+    'insertion': lambda c: c['insertion'] / max(c['score'], 1e-9),
+    'less deletion': lambda c: -c['deletion'] / max(c['score'], 1e-9),
+    'insertion - deletion': lambda c: (
+        (c['insertion'] - c['deletion']) / max(c['score'], 1e-9)
+    ),
+    'less area': lambda c: -c['area'],
+    'insertion - deletion - area': lambda c: (
+        (c['insertion'] - c['deletion']) / max(c['score'], 1e-9) - c['area']
+    ),
+    'flip': lambda c: c['flip'],
+    'scale': lambda c: c['scale'],
+    'flip + scale': lambda c: c['flip'] + c['scale'],
+}
+
+
+def _groups(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record['data'], record['method']), []).append(record)
+    return groups
