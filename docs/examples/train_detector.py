@@ -24,6 +24,7 @@ from torch import nn
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from bas_mm.apis import WSOLInferencer, load_image
@@ -51,14 +52,8 @@ class Trunk(nn.Module):
         )
         self.out_channels = out_channels
 
-    def train(self, mode=True):
-        super().train(mode)
-        self.backbone.eval()  # the statistics of BatchNorm stay, too
-        return self
-
     def forward(self, views):  # (B, 3, H, W)
-        with torch.no_grad():
-            feat = self.backbone(views)[-1]  # (B, C, h, w)
+        feat = self.backbone(views)[-1]  # (B, C, h, w)
         return OrderedDict([('0', self.reduce(feat))])
 
 
@@ -123,29 +118,54 @@ def read_boxes(source, images):
     return found
 
 
+@torch.no_grad()
+def look(detector, rows, device):
+    """What the trunk sees of each image and of its mirror image, once and for all.
+
+    Gives features (n, 2, C, h, w), float16, about 1 MB an image, and targets: for
+    each image two dicts of boxes, in pixels of the view, and labels.
+    """
+    detector.eval()
+    feats, targets = [], []
+    for path, boxes, labels in rows:
+        boxes = torch.tensor(boxes, dtype=torch.float32, device=device)
+        target = dict(boxes=boxes, labels=torch.tensor(labels, device=device))
+        view, (target,) = detector.transform([read_image(path, device)], [target])
+        views = torch.cat([view.tensors, view.tensors.flip(3)])  # (2, 3, H, W)
+        feats.append(detector.backbone.backbone(views)[-1].half())
+        mirrored = target['boxes'].clone()
+        mirrored[:, [0, 2]] = SIDE - mirrored[:, [2, 0]]
+        targets.append((target, dict(target, boxes=mirrored)))
+    return torch.stack(feats), targets
+
+
 def train(detector, rows, epochs, batch_size, seed, device):
-    """AdamW, one cycle of the rate, flips."""
+    """Train what follows the trunk: AdamW, one cycle of the rate."""
+    feats, targets = look(detector, rows, device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     learning = [p for p in detector.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, weight_decay=1e-4)
     steps = epochs * -(-len(rows) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
-    detector.train()
     for epoch in range(epochs):
         order, losses = rng.permutation(len(rows)), []
         for start in range(0, len(rows), batch_size):
-            images, targets = [], []
-            for i in order[start : start + batch_size]:
-                path, boxes, labels = rows[i]
-                image, boxes = read_image(path, device), torch.tensor(boxes).float()
-                if rng.random() < 0.5:
-                    image = image.flip(2)
-                    boxes[:, [0, 2]] = image.shape[2] - boxes[:, [2, 0]]
-                images.append(image)
-                labels = torch.tensor(labels, device=device)
-                targets.append(dict(boxes=boxes.to(device), labels=labels))
-            loss = sum(detector(images, targets).values())
+            chosen = order[start : start + batch_size]
+            side = rng.integers(0, 2, len(chosen))  # the image, or its mirror image
+            feat = detector.backbone.reduce(feats[chosen, side].float())
+            views = ImageList(
+                feat.new_zeros(len(chosen), 3, SIDE, SIDE),
+                [(SIDE, SIDE)] * len(chosen),
+            )
+            anchors = detector.anchor_generator(views, [feat])
+            loss = detector.compute_loss(
+                [targets[i][j] for i, j in zip(chosen, side)],
+                detector.head([feat]),
+                anchors,
+                [len(anchors[0])],
+            )
+            loss = sum(loss.values())
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(learning, 1.0)
