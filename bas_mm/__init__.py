@@ -15,6 +15,8 @@ __version__ = '0.2.0'
 #: Where the names that are imported on first use come from.
 _LAZY = {
     'WSOLInferencer': 'bas_mm.apis.inferencer',
+    'train': 'bas_mm.apis.training',
+    'TrainedRun': 'bas_mm.apis.training',
     'find_config': 'bas_mm.utils.configs',
     'list_configs': 'bas_mm.utils.configs',
     'Acts': 'bas_mm.structures',

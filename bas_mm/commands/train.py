@@ -1,22 +1,50 @@
 """Train a model.
 
 CONFIG is a file, or the name of a config that comes with bas_mm, such as
-bas_vgg16_cub.
+bas_vgg16_cub; or a folder that holds a folder of images for each class. For
+the latter a recipe is chosen by the number of images, and the checkpoint is
+tested at the end, with a report, on images that were not trained on.
 """
 
 import argparse
+import os
+import os.path as osp
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
 
-from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
-from bas_mm.utils.configs import dataloaders
-from bas_mm.utils.options import add_runner_arguments
+from bas_mm.apis.folder_recipe import list_methods, plan_folder
+from bas_mm.apis.model import choose_device
+from bas_mm.apis.training import TrainedRun, evaluate_run, find_run
+from bas_mm.commands.test import build_dump
+from bas_mm.engine.runner import (
+    build_runner,
+    finish_config,
+    leave_group,
+    start_config,
+    use_device,
+)
+from bas_mm.utils.configs import dataloaders, list_configs
+from bas_mm.utils.options import add_device_argument, add_runner_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument('config', help='config file, or its name')
+    parser.add_argument(
+        'config', help='config file, or its name; or a folder of class folders'
+    )
+    parser.add_argument(
+        '--method',
+        metavar='|'.join(list_methods()),
+        help='what a folder of images is trained with (default: bas)',
+    )
+    parser.add_argument(
+        '--epochs',
+        type=int,
+        help='for a folder of images (default: by their number)',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -38,16 +66,87 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='start the workers of the data loaders anew each epoch',
     )
+    add_device_argument(parser)
     add_runner_arguments(parser)
+    parser.set_defaults(folder=False)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train."""
-    cfg = start_config(args)
-    merge_args(cfg, args)
-    finish_config(cfg, args, 'train')
-    build_runner(cfg).train()
-    leave_group()
+def run(args: argparse.Namespace) -> TrainedRun | None:
+    """Train.
+
+    Returns:
+        What it leaves, of a folder of images.
+    """
+    device = None if args.device is None else choose_device(args.device)
+    with use_device(device):
+        choose_recipe(args)
+        cfg = start_config(args)
+        merge_args(cfg, args)
+        finish_config(cfg, args, 'train')
+        runner = build_runner(cfg)
+        runner.train()
+        found = finish_folder(runner, args) if args.folder else None
+        leave_group()
+    return found
+
+
+def choose_recipe(args: argparse.Namespace) -> None:
+    """Choose config and settings where a folder of images is given, in place.
+
+    Raises:
+        ValueError: If an option is for the other of folder and config.
+    """
+    known = args.config in list_configs()
+    args.folder = args.folder or (osp.isdir(args.config) and not known)
+    if not args.folder:
+        for name in ('method', 'epochs'):
+            if getattr(args, name) is not None:
+                raise ValueError(
+                    f'--{name} is for a folder of images, and {args.config} is none: '
+                    'leave it out; a config says its method, and its epochs with '
+                    '--cfg-options train_cfg.max_epochs=N.'
+                )
+        return
+    if args.data_root is not None:
+        raise ValueError(
+            f'--data-root {args.data_root} and the folder {args.config} both say where '
+            'the images are: leave --data-root out.'
+        )
+    folder = osp.basename(osp.abspath(args.config))
+    args.method = args.method or 'bas'
+    recipe = plan_folder(args.config, args.method, args.epochs, args.cfg_options)
+    args.config, args.data_root = recipe.config, recipe.data_root
+    args.cfg_options = {
+        key: value
+        for key, value in (recipe.settings | (args.cfg_options or {})).items()
+        if not (args.no_validate and key.startswith('val_'))
+    }
+    if args.work_dir is None:
+        args.work_dir = osp.join('./work_dirs', f'{args.method}_{folder}')
+    if os.environ.get('RANK', '0') == '0':
+        print('\n'.join([*recipe.summary, f'Work dir: {args.work_dir}']), flush=True)
+
+
+def finish_folder(runner: Runner, args: argparse.Namespace) -> TrainedRun:
+    """Test what a folder of images gave, write the report, say what is where."""
+    run = find_run(runner)
+    if not args.no_validate:
+        dump = osp.join(run.work_dir, 'dump', 'test.npz')
+        options = argparse.Namespace(
+            dump=dump, dump_views=200, config=run.config, checkpoint=run.checkpoint
+        )
+        runner.test_evaluator.metrics.append(build_dump(runner, options))
+        run = evaluate_run(runner, run, dump)
+    if is_main_process():
+        lines = [f'Checkpoint: {run.checkpoint}']
+        lines += [f'Report: {run.report}'] if run.report else []
+        lines += [
+            f'Localize: bas-mm localize IMAGES --model {run.checkpoint}',
+            f'Boxes of the training images: bas-mm export {run.config} '
+            f'{run.checkpoint} --out boxes.json',
+        ]
+        print('\n'.join(lines), flush=True)
+    return run
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

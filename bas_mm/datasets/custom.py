@@ -1,6 +1,5 @@
 """Images of your own: a folder per class, boxes and masks optional."""
 
-import hashlib
 import os.path as osp
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from bas_mm.datasets.files import (
     list_folders,
     require_folder,
 )
+from bas_mm.datasets.splits import hash_share, hold_out
 from bas_mm.registry import DATASETS
 from bas_mm.utils.files import IMG_EXTENSIONS
 
@@ -50,7 +50,10 @@ class CustomLocalization(CustomDataset):
     folder: an image is held out for the test when the MD5 hash of its path
     (relative to ``data_root``, with ``/``) falls into the lowest
     ``test_ratio`` of all hashes. This never changes for an image, whatever
-    is added or removed beside it. ``split=''`` reads everything.
+    is added or removed beside it. ``split=''`` reads everything. With a
+    ``split_seed`` the share is exact in each class instead: the images of the
+    lowest hashes, at least one and never all of a class; the only image of a
+    class is not held out.
 
     The classes are the folders' names, sorted (of ``train/`` in the first
     layout). A class folder without images is kept, with a warning.
@@ -76,6 +79,8 @@ class CustomLocalization(CustomDataset):
             names.
         test_ratio: Share of the images held out for the test when there is
             one folder only.
+        split_seed: Hold out ``test_ratio`` of each class, chosen by this
+            number; None chooses among all images, see above.
         metainfo: Meta information; its ``classes`` are matched to the folders
             by name, or by order if the names differ.
         extensions: Of the files that are images; case does not matter.
@@ -97,6 +102,7 @@ class CustomLocalization(CustomDataset):
         mask_dir: str = '',
         on_error: str = 'raise',
         test_ratio: float = 0.2,
+        split_seed: int | None = None,
         metainfo: dict | None = None,
         extensions: Sequence[str] = IMG_EXTENSIONS,
         **kwargs: Any,
@@ -112,6 +118,7 @@ class CustomLocalization(CustomDataset):
         self.split = split
         self.on_error = on_error
         self.test_ratio = test_ratio
+        self.split_seed = split_seed
         self.box_file = _find_extra(data_root, 'box_file', box_file)
         self.mask_dir = _find_extra(data_root, 'mask_dir', mask_dir)
         self._warnings: dict[str, list[str]] = defaultdict(list)
@@ -155,7 +162,10 @@ class CustomLocalization(CustomDataset):
             )
             for prefix, name, label in samples
         }
-        wanted = [key for key in infos if self._is_wanted(key)]
+        wanted = list(infos)
+        if self.hold_out and self.split:
+            held = self._held_out({k: info['gt_label'] for k, info in infos.items()})
+            wanted = [k for k in infos if (k in held) != (self.split == 'train')]
         if not wanted:
             raise FileNotFoundError(
                 f'No images for split={self.split!r} in `{self.img_prefix}` '
@@ -234,12 +244,11 @@ class CustomLocalization(CustomDataset):
             )
         }
 
-    def _is_wanted(self, key: str) -> bool:
-        """Check whether an image belongs to the split."""
-        if not (self.hold_out and self.split):
-            return True
-        digest = int.from_bytes(hashlib.md5(key.encode()).digest(), 'big')
-        return (digest / 2**128 < self.test_ratio) != (self.split == 'train')
+    def _held_out(self, labels: dict[str, int]) -> set[str]:
+        """Choose the images of the test, from all images and their labels."""
+        if self.split_seed is None:
+            return {key for key in labels if hash_share(key) < self.test_ratio}
+        return hold_out(labels, self.test_ratio, self.split_seed)
 
     def _note_missing(self, kind: str, name: str) -> None:
         """Note a name without an image, unless it is one of the other split."""

@@ -1,12 +1,16 @@
 """From the options of the command line to a Runner."""
 
 import argparse
+import contextlib
 import os
 import os.path as osp
+from collections.abc import Iterator
 
+import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.device import utils as device_utils
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -83,6 +87,26 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+@contextlib.contextmanager
+def use_device(device: torch.device | None) -> Iterator[None]:
+    """Let Runners use a device; mmengine takes the first kind there is.
+
+    Args:
+        device: One that is there; None leaves the choice to mmengine.
+    """
+    if device is None:
+        yield
+        return
+    before = get_device()
+    if device.type == 'cuda' and device.index is not None:
+        torch.cuda.set_device(device)
+    device_utils.DEVICE = device.type
+    try:
+        yield
+    finally:
+        device_utils.DEVICE = before
 
 
 def leave_group() -> None:

@@ -115,6 +115,7 @@ def test_without_any_boxes(tmp_path):
     assert 'There are no ground-truth boxes: only classification.' in words
     assert 'Top-1 classification 50.0' in words  # labels 0 and 1
     assert 'Differences' not in words and document.drawings == []
+    assert 'the dumps keep no views' in words
 
 
 def test_report_without_labels(tmp_path):

@@ -76,6 +76,31 @@ def test_hold_out(tmp_path):
         CustomLocalization(root, split='test', test_ratio=1e-9)
 
 
+def test_hold_out_of_each_class(tmp_path):
+    root = str(tmp_path / 'many')
+    for i in range(40):
+        write_text(root, 'dog' if i % 4 else 'cat', f'{i}.jpg')
+    write_text(root, 'owl', 'one.jpg')
+    found = {
+        (seed, split): set(
+            infos(
+                CustomLocalization(root, split=split, split_seed=seed, test_ratio=0.3)
+            )
+        )
+        for seed in (0, 1)
+        for split in ('train', 'test', 'val')
+    }
+    for seed in (0, 1):
+        train, test = found[seed, 'train'], found[seed, 'test']
+        assert not train & test and len(train | test) == 41
+        folders = [name.split('/')[0] for name in test]
+        assert (folders.count('cat'), folders.count('dog')) == (3, 9)
+        assert 'owl/one.jpg' in train
+        assert found[seed, 'val'] == test
+    assert found[0, 'test'] != found[1, 'test']
+    assert len(CustomLocalization(root, split_seed=0)) == 41
+
+
 def test_split_folders(split):
     train = CustomLocalization(split, split='train')
     test = CustomLocalization(split, split='test')

@@ -1,6 +1,7 @@
 """Drawings of a report: which images to show, and what is drawn on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from mmpretrain.structures import DataSample
 from bas_mm.analysis.report.document import Card, Document, Drawing
 from bas_mm.analysis.report.runs import Run
 from bas_mm.visualization import WSOLVisualizer
+from bas_mm.visualization.sheet import spread_indices
 
 
 def choose_images(iou: np.ndarray, num: int) -> dict[str, np.ndarray]:
@@ -131,3 +133,69 @@ def add_drawings(document: Document, runs: Sequence[Run], num: int) -> None:
             'Most different images' if kind == 'different' else f'{kind.title()} images'
         )
         document.cards(cards)
+
+
+def add_samples(document: Document, runs: Sequence[Run], num: int) -> None:
+    """Add images spread evenly over all, with scores and areas, and no figure.
+
+    What can be looked at where no image has a box.
+
+    Args:
+        document: The report.
+        runs: The runs.
+        num: How many images.
+    """
+    names = [
+        name
+        for name in runs[0].images
+        if all(find_view(runs, run, name) is not None for run in runs)
+    ]
+    document.bullets([describe_areas(run) for run in runs])
+    if not names:
+        document.text(
+            'No drawings: the dumps keep no views (bas-mm test --dump-views).'
+        )
+        return
+    document.text(
+        'Spread evenly over the images. Green: the predicted box. Colors: the map, '
+        'from blue (low) to red (high).'
+    )
+    cards = []
+    for number, i in enumerate(spread_indices(len(names), num)):
+        drawings = []
+        for j, run in enumerate(runs):
+            view = find_view(runs, run, names[i])
+            assert view is not None
+            share = 100 * box_share(run.dump.entries[names[i]])
+            text = f'{run.name}: box {share:.0f} % of the view'
+            image = draw_run(run, names[i], view)  # with class and score
+            drawings.append(Drawing(f'sample_{number}_{j}.jpg', image, text))
+        cards.append(Card(names[i].rsplit('/')[-1], drawings))
+    document.cards(cards)
+
+
+def box_share(entry: Mapping[str, Any]) -> float:
+    """Give the share of the view that the predicted box takes; NaN without a box.
+
+    Args:
+        entry: ``pred_bbox`` (``xyxy``, pixels of the view), and ``width`` and
+            ``height`` of the view.
+
+    Example:
+        >>> box_share(dict(pred_bbox=[2, 0, 4, 5], width=10, height=10))
+        0.1
+    """
+    if 'pred_bbox' not in entry:
+        return float('nan')
+    x0, y0, x1, y1 = np.reshape(entry['pred_bbox'], 4).tolist()
+    return (x1 - x0) * (y1 - y0) / (entry['width'] * entry['height'])
+
+
+def describe_areas(run: Run) -> str:
+    """Say how much of the views the boxes of a run take."""
+    shares = [100 * box_share(run.dump.entries[name]) for name in run.images]
+    low, middle, high = np.nanpercentile(shares, [10, 50, 90])
+    return (
+        f'{run.name}: the boxes take {middle:.0f} % of the view (median; 80 % of them '
+        f'{low:.0f} to {high:.0f} %).'
+    )

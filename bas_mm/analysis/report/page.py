@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bas_mm.analysis.report.document import Document
-from bas_mm.analysis.report.drawings import add_drawings
+from bas_mm.analysis.report.drawings import add_drawings, add_samples
 from bas_mm.analysis.report.plots import draw_plots
 from bas_mm.analysis.report.runs import (
     CENTER,
@@ -67,6 +67,9 @@ def build_report(
                 document.text(
                     'No drawings: the runs do not have boxes of the same images.'
                 )
+        elif drawings:
+            document.heading('Drawings')
+            add_samples(document, runs, 2 * drawings)
         document.heading('All figures')
         document.table(['', *(column.name for column in columns)], all_rows(columns))
     return document, note

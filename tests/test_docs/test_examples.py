@@ -1,0 +1,84 @@
+"""The scripts of docs/examples."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bas_mm.datasets import ToyLocalization
+from bas_mm.utils.configs import load_config_file
+from tests.helpers.commands import run
+
+SCRIPT = Path(__file__).parents[2] / 'docs' / 'examples' / 'train_detector.py'
+BOX = [10.0, 10.0, 30.0, 30.0]
+HALF = [10.0, 10.0, 30.0, 20.0]  # IoU 0.5 with BOX
+OFF = [40.0, 40.0, 50.0, 50.0]
+
+
+@pytest.fixture(scope='module')
+def script():
+    pytest.importorskip('pycocotools')
+    spec = importlib.util.spec_from_file_location('train_detector', SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def found(*rows):
+    """Detections of an image, ``(box, label, score)`` each."""
+    boxes, labels, scores = zip(*rows) if rows else ((), (), ())
+    return np.reshape(boxes, (-1, 4)), np.array(labels, int), np.array(scores)
+
+
+def test_shares_of_right_best_boxes(script):
+    images = [dict(label=i % 2, boxes=np.array([BOX])) for i in range(5)]
+    rows = [
+        found((BOX, 0, 0.3), (OFF, 1, 0.9)),  # right of its class, not the best
+        found((HALF, 1, 0.9), (OFF, 1, 0.2)),
+        found((OFF, 0, 0.9), (BOX, 0, 0.8)),
+        found((BOX, 0, 0.9)),  # the class is wrong
+        found(),
+    ]
+    assert script.top_share(rows, images, True) == pytest.approx(40)
+    assert script.top_share(rows, images, False) == pytest.approx(20)
+
+
+def test_ap50_is_that_of_the_sorted_detections(script):
+    images = [dict(label=0, boxes=np.array([BOX])) for _ in range(2)]
+    rows = [found((BOX, 0, 0.9)), found((OFF, 0, 0.8), (HALF, 0, 0.7))]
+    # right, wrong, right: precision 1 up to recall 0.5, 2/3 beyond; 101 points
+    expected = 100 * (51 + 50 * 2 / 3) / 101
+    assert script.coco_ap50(rows, images) == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_a_detector_is_trained_and_measured(tmp_path, script):
+    """On four drawn images, from a localizer that was never trained."""
+    from mmpretrain.registry import MODELS
+
+    ToyLocalization(str(tmp_path / 'toy'), num_classes=2, train_per_class=2)
+    cfg = load_config_file('cam_efficientnet-lite0_cub')
+    cfg.model.backbone.init_cfg = None
+    cfg.model.head.num_classes = 2
+    model = MODELS.build(cfg.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'cam.pth')
+    words = ['cam_efficientnet-lite0_cub', 'cam.pth', '--data-root', 'toy']
+    options = ['--cfg-options', 'model.head.num_classes=2', '--epochs', 1]
+    files = ['--out', 'figures.json', '--save', 'detector.pth']
+    done = run(
+        tmp_path, sys.executable, SCRIPT, *words, '--boxes', 'true', *options, *files
+    )
+    assert '40 test images have true boxes' in done.stdout
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert list(figures) == ['center', 'localizer', 'FCOS on true']
+    assert all(0 <= x <= 100 for row in figures.values() for x in row)
+    weights = torch.load(tmp_path / 'detector.pth')
+    learned = {key.split('.')[0] for key in weights}
+    assert learned == {'backbone', 'head'}
+    trunk = model.backbone.state_dict()
+    for key, value in trunk.items():  # kept as it was
+        assert torch.equal(weights[f'backbone.backbone.{key}'], value), key
