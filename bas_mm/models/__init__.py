@@ -7,22 +7,44 @@ from bas_mm.models.classifiers import (
     WSOLClassifier,
 )
 from bas_mm.models.data_preprocessor import WSOLDataPreprocessor
-from bas_mm.models.heads import BASHead, CAMHead
-from bas_mm.models.losses import AMCLoss
+from bas_mm.models.erasing import keep_below
+from bas_mm.models.heads import (
+    BASHead,
+    CAMHead,
+    EILHead,
+    RCAMHead,
+    clamped_cam,
+    threshold_avg_pool,
+)
+from bas_mm.models.inserts import ADL, adl_maps
+from bas_mm.models.losses import AMCLoss, RAMLoss, ram_loss
 from bas_mm.models.necks import SplitNeck
+from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, scg
 
 __all__ = [
+    'ADL',
     'AMCLoss',
     'BASClassifier',
     'BASHead',
     'CAMClassifier',
     'CAMHead',
+    'EILHead',
     'EfficientNetLite0',
+    'FlipScaleRefiner',
     'Localizer',
     'MobileNetV1',
+    'RAMLoss',
+    'RCAMHead',
+    'SCGRefiner',
     'SplitNeck',
     'TwoNetworks',
     'WSOLClassifier',
     'WSOLDataPreprocessor',
     'WSOLInceptionV3',
+    'adl_maps',
+    'clamped_cam',
+    'keep_below',
+    'ram_loss',
+    'scg',
+    'threshold_avg_pool',
 ]

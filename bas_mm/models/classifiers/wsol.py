@@ -199,13 +199,15 @@ class WSOLClassifier(Localizer, ImageClassifier):
         neck: A :class:`bas_mm.models.SplitNeck`.
         head: A head such as :class:`bas_mm.models.CAMHead`.
         data_preprocessor: Defaults to
-            ``dict(type='bas_mm.WSOLDataPreprocessor')``.
+            ``dict(type='bas_mm.WSOLDataPreprocessor')``; its number of classes
+            (for mixed labels) to the head's.
         aux_losses: Losses that are added to the head's, whatever it is: each
             a module with ``forward(acts, target, epoch) -> dict`` of weighted
             losses, or its config.
         refiner: A module (or its config) with ``refine(maps, acts, inputs,
             classes) -> maps``, which changes the maps, ``(B, h, w)`` float32,
-            after the mean over classes ``(B, K)`` and before the boxes.
+            after the mean over classes ``(B, K)`` and before the boxes. One of
+            these that has a method ``bind(model)`` is handed the model once.
         **kwargs: Passed to :class:`mmpretrain.models.ImageClassifier`.
 
     Attributes:
@@ -239,6 +241,11 @@ class WSOLClassifier(Localizer, ImageClassifier):
         self.aux_losses = nn.ModuleList(map(build_module, aux_losses))
         self.refiner = None if refiner is None else build_module(refiner)
         self.cls_only = False
+        if getattr(self.data_preprocessor, 'num_classes', 0) is None:
+            self.data_preprocessor.num_classes = self.num_classes
+        for part in (*self.aux_losses, self.refiner):
+            if hasattr(part, 'bind'):
+                part.bind(self)
 
     def init_weights(self) -> None:
         """Initialize; pretrained weights must reach the trunk.
@@ -363,10 +370,25 @@ class WSOLClassifier(Localizer, ImageClassifier):
         self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
     ) -> torch.Tensor:
         """Give one map for each image, see :meth:`Localizer.maps`."""
-        maps = self.head.class_maps(acts, classes).mean(1, dtype=torch.float32)
+        maps = self._mean_maps(acts, classes)
         if self.refiner is not None:
             maps = self.refiner.refine(maps, acts, inputs, classes)
         return maps
+
+    def _mean_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
+        return self.head.class_maps(acts, classes).mean(1, dtype=torch.float32)
+
+    def plain_maps(self, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Run views through the network and give their maps, not refined.
+
+        Args:
+            inputs: Views, ``(B, 3, H, W)``.
+            classes: Class indices, ``(B, K)``.
+
+        Returns:
+            The mean over the classes, ``(B, h, w)`` float32.
+        """
+        return self._mean_maps(self.head(self.neck(inputs)), classes)
 
     def maps_of_each(
         self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor

@@ -1,6 +1,7 @@
 """The classification head of WSOL: logit maps, their mean, class maps."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,17 @@ from bas_mm.registry import MODELS
 from bas_mm.structures import Acts, TestOptions
 
 Losses = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class CAMActs(Acts):
+    """:class:`bas_mm.structures.Acts`, with what the last convolution reads.
+
+    Attributes:
+        hidden: Its input, ``(B, N, h, w)``; None where no map needs it.
+    """
+
+    hidden: torch.Tensor | None = None
 
 
 @MODELS.register_module()
@@ -43,7 +55,14 @@ class CAMHead(BaseModule):
         topk, map_label, force_label, threshold, percentile: Defaults of the
             test options, see :class:`bas_mm.structures.TestOptions`.
         loss: The classification loss. Defaults to cross-entropy.
+        clamp_weights: Leave the bias and the negative weights of the last
+            convolution out of the maps, never out of the logits (RCAM, see
+            :func:`bas_mm.models.clamped_cam`).
         init_cfg: Initialization config.
+
+    Raises:
+        ValueError: If a test option is not allowed, or ``clamp_weights`` is
+            set for a method whose maps have no class weights.
     """
 
     #: Whether the loss takes one label for each image and no mixed ones.
@@ -62,9 +81,16 @@ class CAMHead(BaseModule):
         threshold: float | str = 0.15,
         percentile: float | None = None,
         loss: dict[str, Any] | None = None,
+        clamp_weights: bool = False,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
+        if clamp_weights and type(self).class_maps is not CAMHead.class_maps:
+            raise ValueError(
+                f'{type(self).__name__} does not read its maps from the weights of the '
+                'last convolution: leave out `model.head.clamp_weights`.'
+            )
+        self.clamp_weights = clamp_weights
         self.num_classes = num_classes
         self.final_relu = final_relu
         self.topk = topk
@@ -87,9 +113,14 @@ class CAMHead(BaseModule):
         self.loss_module = STOCK_MODELS.build(loss or dict(type='CrossEntropyLoss'))
         self._register_load_state_dict_pre_hook(self._from_linear)
 
+    @property
+    def _last(self) -> int:
+        """Index of the last convolution."""
+        return len(self.classifier) - 1 - self.final_relu
+
     def _from_linear(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Take a linear layer's ``weight`` and ``bias`` as the conv1x1's."""
-        conv = f'{prefix}classifier.{len(self.classifier) - 1 - self.final_relu}'
+        conv = f'{prefix}classifier.{self._last}'
         for name in ('weight', 'bias'):
             value = state_dict.pop(prefix + name, None)
             if value is not None:
@@ -130,8 +161,12 @@ class CAMHead(BaseModule):
         Returns:
             Logits and logit maps, beside the features.
         """
-        logit_map = self.classifier(feats[-1])
-        return Acts(tuple(feats), self.pool(logit_map), logit_map)
+        if not self.clamp_weights:
+            logit_map = self.classifier(feats[-1])
+            return Acts(tuple(feats), self.pool(logit_map), logit_map)
+        hidden = self.classifier[: self._last](feats[-1])
+        logit_map = self.classifier[self._last :](hidden)
+        return CAMActs(tuple(feats), self.pool(logit_map), logit_map, hidden)
 
     def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
         """Give the maps of the asked classes, before any normalization.
@@ -143,6 +178,15 @@ class CAMHead(BaseModule):
         Returns:
             Maps, ``(B, K, h, w)``.
         """
+        if self.clamp_weights:
+            hidden = getattr(acts, 'hidden', None)
+            if hidden is None:
+                raise ValueError(
+                    f'{type(self).__name__} does not hand out what its last '
+                    'convolution reads (CAMActs): leave out `model.head.clamp_weights`.'
+                )
+            weight = self.classifier[self._last].weight.flatten(1)
+            return clamped_cam(hidden, weight[classes])
         if acts.logit_map is None:
             raise ValueError(
                 f'{type(self).__name__} has no logit map to read maps from: it must '
@@ -233,6 +277,30 @@ class CAMHead(BaseModule):
             loss_cls=self.loss_module(acts.logits, target),
             acc=batch_accuracy(acts.logits, target),
         )
+
+
+def clamped_cam(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Sum features with the weights of classes, those below 0 left out.
+
+    The negative weight clamping of RCAM (Bae, Noh, Kim, ECCV 2020): channels
+    that speak against a class often lie on its object.
+
+    Args:
+        x: Features, ``(B, N, h, w)``.
+        weight: Class weights, ``(C, N)`` or those of a conv1x1, ``(C, N, 1, 1)``;
+            or other classes for each image, ``(B, C, N)``.
+
+    Returns:
+        Maps, ``(B, C, h, w)``, without a bias.
+
+    Example:
+        >>> x = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1)
+        >>> clamped_cam(x, torch.tensor([[2.0, -1.0]])).item()
+        2.0
+    """
+    if weight.ndim == 4:
+        weight = weight.flatten(1)
+    return (weight.clamp(min=0) @ x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def select_maps(maps: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
