@@ -1,6 +1,7 @@
 from bas_mm.datasets.cub import CUBLocalization
 from bas_mm.datasets.custom import CustomLocalization
 from bas_mm.datasets.imagenet import ImageNetLocalization
+from bas_mm.datasets.samplers import PairedClassSampler
 from bas_mm.datasets.toy import ToyLocalization
 from bas_mm.datasets.transforms import (
     HideAndSeek,
@@ -16,6 +17,7 @@ __all__ = [
     'ImageNetLocalization',
     'LoadLocAnnotations',
     'PackLocInputs',
+    'PairedClassSampler',
     'TenCrop',
     'ToyLocalization',
 ]

@@ -329,3 +329,16 @@ def batch_accuracy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """
     label = target if target.ndim == 1 else target.argmax(1)
     return Accuracy.calculate(logits.argmax(1), label)[0]
+
+
+def zero_of(*modules: nn.Module) -> torch.Tensor:
+    """Give 0, with every parameter of modules in its graph.
+
+    DistributedDataParallel wants all parameters in each step's loss, also
+    those of a term that is left out.
+
+    Example:
+        >>> zero_of(nn.Linear(2, 3)).item()
+        0.0
+    """
+    return 0 * torch.stack([p.sum() for m in modules for p in m.parameters()]).sum()
