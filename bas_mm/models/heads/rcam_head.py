@@ -65,7 +65,7 @@ class RCAMHead(CAMHead):
 
     def __init__(
         self,
-        *args: Any,
+        *,
         pool_threshold: float = 0.1,
         final_relu: bool = False,
         clamp_weights: bool = True,
@@ -80,7 +80,6 @@ class RCAMHead(CAMHead):
             )
         threshold_avg_pool(torch.zeros(1, 1, 1, 1), pool_threshold)  # speaks up
         super().__init__(
-            *args,
             final_relu=final_relu,
             clamp_weights=clamp_weights,
             threshold=threshold,

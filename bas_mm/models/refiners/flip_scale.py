@@ -39,7 +39,7 @@ class FlipScaleRefiner(nn.Module):
         if not flip and len(self.scales) == 1:
             raise ValueError(
                 'FlipScaleRefiner has nothing to average: set '
-                '`model.refiner.flip=True` or `model.refiner.scales` to sizes other than 1.'
+                '`model.refiner.flip=True`, or `model.refiner.scales` to others than 1.'
             )
         self._model: tuple[Any, ...] = ()  # a tuple: not registered
 
@@ -75,9 +75,9 @@ class FlipScaleRefiner(nn.Module):
                 found.append(model.plain_maps(view, classes))
             if self.flip:
                 found.append(model.plain_maps(view.flip(-1), classes).flip(-1))
-        size = maps.shape[1:]
+        h, w = maps.shape[1:]
         same = [
-            F.interpolate(one[:, None], size, mode='bilinear', align_corners=False)
+            F.interpolate(one[:, None], (h, w), mode='bilinear', align_corners=False)
             for one in found
         ]
         return torch.cat(same, 1).mean(1)

@@ -153,13 +153,13 @@ class SCGRefiner(nn.Module):
         Returns:
             Maps in [0, 1], at the size of the trunk's last features.
         """
-        size = acts.feats[-1].shape[2:]
+        h, w = acts.feats[-1].shape[2:]
         chosen = [
-            F.adaptive_avg_pool2d(acts.feats[i].float(), size) for i in self.feats
+            F.adaptive_avg_pool2d(acts.feats[i].float(), (h, w)) for i in self.feats
         ]
         above = maps.amax((1, 2), keepdim=True) > 0
         cam = minmax(torch.where(above, maps.relu(), maps), (1, 2), 1e-10)
-        cam = F.interpolate(cam[:, None], size, mode='bilinear', align_corners=False)[
+        cam = F.interpolate(cam[:, None], (h, w), mode='bilinear', align_corners=False)[
             :, 0
         ]
         return scg(chosen, cam, **self.options)  # type: ignore[arg-type]
