@@ -8,5 +8,9 @@ model = dict(
         levels=_base_.cub_levels,
         level_channels=[40, 112],
         level_widths=[64, 128],
+        # the short recipe's small weights are for the classifier
+        init_cfg=dict(
+            override=dict(type='Xavier', name='levels', distribution='uniform')
+        ),
     ),
 )

@@ -7,5 +7,12 @@ model = dict(
         tap_channels=[112, 192],
         side_channels=128,
         mask_channels=128,
+        # the short recipe's small weights are for the classifier
+        init_cfg=dict(
+            override=[
+                dict(type='Xavier', name=name, distribution='uniform')
+                for name in ['b1_head', 'b2_head', 'side_head', 'mask_head']
+            ]
+        ),
     ),
 )
