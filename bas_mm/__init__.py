@@ -38,6 +38,7 @@ _LAZY = {
             'SplitNeck',
             'TwoNetworks',
             'WSOLClassifier',
+            'ZoomRefiner',
         ),
         'bas_mm.models',
     ),

@@ -19,7 +19,7 @@ from bas_mm.models.heads import (
 from bas_mm.models.inserts import ADL, adl_maps
 from bas_mm.models.losses import AMCLoss, RAMLoss, ram_loss
 from bas_mm.models.necks import SplitNeck
-from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, scg
+from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, ZoomRefiner, scg
 
 __all__ = [
     'ADL',
@@ -41,6 +41,7 @@ __all__ = [
     'WSOLClassifier',
     'WSOLDataPreprocessor',
     'WSOLInceptionV3',
+    'ZoomRefiner',
     'adl_maps',
     'clamped_cam',
     'keep_below',
