@@ -42,6 +42,7 @@ _LAZY = {
             'SplitNeck',
             'TwoNetworks',
             'WSOLClassifier',
+            'ZoomRefiner',
         ),
         'bas_mm.models',
     ),

@@ -24,7 +24,7 @@ from bas_mm.models.heads import (
 from bas_mm.models.inserts import ADL, adl_maps
 from bas_mm.models.losses import AMCLoss, I2CLoss, RAMLoss, ram_loss
 from bas_mm.models.necks import SplitNeck
-from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, scg
+from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, ZoomRefiner, scg
 
 __all__ = [
     'ACoLHead',
@@ -50,6 +50,7 @@ __all__ = [
     'WSOLClassifier',
     'WSOLDataPreprocessor',
     'WSOLInceptionV3',
+    'ZoomRefiner',
     'adl_maps',
     'clamped_cam',
     'keep_below',

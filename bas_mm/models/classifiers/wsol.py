@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from mmengine.logging import MessageHub
 from mmpretrain.models import ImageClassifier
-from mmpretrain.registry import MODELS as STOCK_MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from bas_mm.models.classifiers.building import build_module, gt_labels, with_type
 from bas_mm.models.necks.split_neck import SplitNeck
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
@@ -179,11 +179,6 @@ def _map_labels(
             "`model.head.map_label='pred'`."
         )
     return gt_labels(data_samples).to(pred_label.device)
-
-
-def gt_labels(data_samples: Sequence[DataSample]) -> torch.Tensor:
-    """Give the ground-truth labels of a batch, ``(B,)``."""
-    return torch.cat([sample.gt_label for sample in data_samples])
 
 
 @MODELS.register_module()
@@ -370,25 +365,20 @@ class WSOLClassifier(Localizer, ImageClassifier):
         self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
     ) -> torch.Tensor:
         """Give one map for each image, see :meth:`Localizer.maps`."""
-        maps = self._mean_maps(acts, classes)
+        maps = self.head.class_maps(acts, classes).mean(1, dtype=torch.float32)
         if self.refiner is not None:
             maps = self.refiner.refine(maps, acts, inputs, classes)
         return maps
 
-    def _mean_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
-        return self.head.class_maps(acts, classes).mean(1, dtype=torch.float32)
-
     def plain_maps(self, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        """Run views through the network and give their maps, not refined.
+        """Give the maps of views as :meth:`maps` does, but not refined.
 
         Args:
             inputs: Views, ``(B, 3, H, W)``.
             classes: Class indices, ``(B, K)``.
-
-        Returns:
-            The mean over the classes, ``(B, h, w)`` float32.
         """
-        return self._mean_maps(self.head(self.neck(inputs)), classes)
+        maps = self.head.class_maps(self.head(self.neck(inputs)), classes)
+        return maps.mean(1, dtype=torch.float32)
 
     def maps_of_each(
         self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
@@ -397,18 +387,6 @@ class WSOLClassifier(Localizer, ImageClassifier):
         if self.refiner is None:
             return self.head.class_maps(acts, classes).float()
         return super().maps_of_each(acts, inputs, classes)
-
-
-def with_type(data_preprocessor: dict[str, Any] | nn.Module | None) -> Any:
-    """Give the config of a data preprocessor its type; a module stays."""
-    if isinstance(data_preprocessor, nn.Module):
-        return data_preprocessor
-    return {'type': 'bas_mm.WSOLDataPreprocessor', **(data_preprocessor or {})}
-
-
-def build_module(module: Any) -> Any:
-    """Build a module from its config; a module stays what it is."""
-    return module if isinstance(module, nn.Module) else STOCK_MODELS.build(module)
 
 
 @MODELS.register_module()

@@ -185,8 +185,8 @@ class CAMHead(BaseModule):
                     f'{type(self).__name__} does not hand out what its last '
                     'convolution reads (CAMActs): leave out `model.head.clamp_weights`.'
                 )
-            weight: torch.Tensor = self.classifier[self._last].weight
-            return clamped_cam(hidden, weight.flatten(1)[classes])
+            conv: Any = self.classifier[self._last]
+            return clamped_cam(hidden, conv.weight.flatten(1)[classes])
         if acts.logit_map is None:
             raise ValueError(
                 f'{type(self).__name__} has no logit map to read maps from: it must '
