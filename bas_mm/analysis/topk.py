@@ -14,7 +14,7 @@ from bas_mm.analysis.jobs import Metrics, Run
 from bas_mm.analysis.loaders import build_loader
 from bas_mm.apis.model import load_model
 from bas_mm.models import Localizer, WSOLClassifier
-from bas_mm.models.classifiers.wsol import gt_labels
+from bas_mm.models.classifiers.building import gt_labels
 from bas_mm.structures import Acts
 
 

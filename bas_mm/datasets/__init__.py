@@ -1,15 +1,23 @@
 from bas_mm.datasets.cub import CUBLocalization
 from bas_mm.datasets.custom import CustomLocalization
 from bas_mm.datasets.imagenet import ImageNetLocalization
+from bas_mm.datasets.samplers import PairedClassSampler
 from bas_mm.datasets.toy import ToyLocalization
-from bas_mm.datasets.transforms import LoadLocAnnotations, PackLocInputs, TenCrop
+from bas_mm.datasets.transforms import (
+    HideAndSeek,
+    LoadLocAnnotations,
+    PackLocInputs,
+    TenCrop,
+)
 
 __all__ = [
     'CUBLocalization',
     'CustomLocalization',
+    'HideAndSeek',
     'ImageNetLocalization',
     'LoadLocAnnotations',
     'PackLocInputs',
+    'PairedClassSampler',
     'TenCrop',
     'ToyLocalization',
 ]

@@ -82,7 +82,8 @@ def test_collection(method):
     assert collection['Name'] == method.upper()
     assert collection['README'] == f'configs/{method}/README.md'
     assert (ROOT / collection['README']).is_file()
-    assert collection['Paper']['URL'].startswith('https://arxiv.org/abs/')
+    sources = r'https://(arxiv\.org/abs/|doi\.org/|openaccess\.thecvf\.com/)\S+'
+    assert re.fullmatch(sources, collection['Paper']['URL'])
     assert collection['Paper']['Title']
     assert all(x['In Collection'] == collection['Name'] for x in models(method))
 

@@ -7,12 +7,8 @@ from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from bas_mm.models.classifiers.wsol import (
-    Localizer,
-    WSOLClassifier,
-    build_module,
-    with_type,
-)
+from bas_mm.models.classifiers.building import build_module, with_type
+from bas_mm.models.classifiers.wsol import Localizer, WSOLClassifier
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
 from bas_mm.utils.loading import require_loaded

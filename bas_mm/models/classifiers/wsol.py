@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from mmengine.logging import MessageHub
 from mmpretrain.models import ImageClassifier
-from mmpretrain.registry import MODELS as STOCK_MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from bas_mm.models.classifiers.building import build_module, gt_labels, with_type
 from bas_mm.models.necks.split_neck import SplitNeck
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
@@ -181,11 +181,6 @@ def _map_labels(
     return gt_labels(data_samples).to(pred_label.device)
 
 
-def gt_labels(data_samples: Sequence[DataSample]) -> torch.Tensor:
-    """Give the ground-truth labels of a batch, ``(B,)``."""
-    return torch.cat([sample.gt_label for sample in data_samples])
-
-
 @MODELS.register_module()
 class WSOLClassifier(Localizer, ImageClassifier):
     """A classifier that also says where.
@@ -199,13 +194,15 @@ class WSOLClassifier(Localizer, ImageClassifier):
         neck: A :class:`bas_mm.models.SplitNeck`.
         head: A head such as :class:`bas_mm.models.CAMHead`.
         data_preprocessor: Defaults to
-            ``dict(type='bas_mm.WSOLDataPreprocessor')``.
+            ``dict(type='bas_mm.WSOLDataPreprocessor')``; its number of classes
+            (for mixed labels) to the head's.
         aux_losses: Losses that are added to the head's, whatever it is: each
             a module with ``forward(acts, target, epoch) -> dict`` of weighted
             losses, or its config.
         refiner: A module (or its config) with ``refine(maps, acts, inputs,
             classes) -> maps``, which changes the maps, ``(B, h, w)`` float32,
-            after the mean over classes ``(B, K)`` and before the boxes.
+            after the mean over classes ``(B, K)`` and before the boxes. One of
+            these that has a method ``bind(model)`` is handed the model once.
         **kwargs: Passed to :class:`mmpretrain.models.ImageClassifier`.
 
     Attributes:
@@ -239,6 +236,11 @@ class WSOLClassifier(Localizer, ImageClassifier):
         self.aux_losses = nn.ModuleList(map(build_module, aux_losses))
         self.refiner = None if refiner is None else build_module(refiner)
         self.cls_only = False
+        if getattr(self.data_preprocessor, 'num_classes', 0) is None:
+            self.data_preprocessor.num_classes = self.num_classes
+        for part in (*self.aux_losses, self.refiner):
+            if hasattr(part, 'bind'):
+                part.bind(self)
 
     def init_weights(self) -> None:
         """Initialize; pretrained weights must reach the trunk.
@@ -368,6 +370,16 @@ class WSOLClassifier(Localizer, ImageClassifier):
             maps = self.refiner.refine(maps, acts, inputs, classes)
         return maps
 
+    def plain_maps(self, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Give the maps of views as :meth:`maps` does, but not refined.
+
+        Args:
+            inputs: Views, ``(B, 3, H, W)``.
+            classes: Class indices, ``(B, K)``.
+        """
+        maps = self.head.class_maps(self.head(self.neck(inputs)), classes)
+        return maps.mean(1, dtype=torch.float32)
+
     def maps_of_each(
         self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
     ) -> torch.Tensor:
@@ -375,18 +387,6 @@ class WSOLClassifier(Localizer, ImageClassifier):
         if self.refiner is None:
             return self.head.class_maps(acts, classes).float()
         return super().maps_of_each(acts, inputs, classes)
-
-
-def with_type(data_preprocessor: dict[str, Any] | nn.Module | None) -> Any:
-    """Give the config of a data preprocessor its type; a module stays."""
-    if isinstance(data_preprocessor, nn.Module):
-        return data_preprocessor
-    return {'type': 'bas_mm.WSOLDataPreprocessor', **(data_preprocessor or {})}
-
-
-def build_module(module: Any) -> Any:
-    """Build a module from its config; a module stays what it is."""
-    return module if isinstance(module, nn.Module) else STOCK_MODELS.build(module)
 
 
 @MODELS.register_module()

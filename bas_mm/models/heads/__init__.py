@@ -1,4 +1,21 @@
+from bas_mm.models.heads.acol_head import ACoLHead
 from bas_mm.models.heads.bas_head import BASHead
-from bas_mm.models.heads.cam_head import CAMHead
+from bas_mm.models.heads.cam_head import CAMHead, clamped_cam
+from bas_mm.models.heads.danet_head import DANetHead, map_divergence
+from bas_mm.models.heads.eil_head import EILHead
+from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
+from bas_mm.models.heads.spg_head import SPGHead, spg_losses
 
-__all__ = ['BASHead', 'CAMHead']
+__all__ = [
+    'ACoLHead',
+    'BASHead',
+    'CAMHead',
+    'DANetHead',
+    'EILHead',
+    'RCAMHead',
+    'SPGHead',
+    'clamped_cam',
+    'map_divergence',
+    'spg_losses',
+    'threshold_avg_pool',
+]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bas_mm.models.heads.cam_head import CAMHead, Losses, select_maps
+from bas_mm.models.heads.cam_head import CAMHead, Losses, select_maps, zero_of
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
@@ -105,7 +105,5 @@ class BASHead(CAMHead):
     def cls_loss(self, acts: Acts, target: torch.Tensor) -> Losses:
         """Give the loss of classification alone; the other terms are 0."""
         losses = self.loss_module(acts, target)
-        # DistributedDataParallel wants every parameter in the graph
-        idle = [p.sum() for p in self.generator.parameters()]
-        losses['loss_ac'] = losses['loss_ac'] + 0 * torch.stack(idle).sum()
+        losses['loss_ac'] = losses['loss_ac'] + zero_of(self.generator)
         return losses

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,17 @@ Losses = dict[str, torch.Tensor]
 
 #: Of the calibration in a checkpoint, below the head's prefix.
 CALIBRATION_KEY = 'calibration'
+
+
+@dataclass(frozen=True)
+class CAMActs(Acts):
+    """:class:`bas_mm.structures.Acts`, with what the last convolution reads.
+
+    Attributes:
+        hidden: Its input, ``(B, N, h, w)``; None where no map needs it.
+    """
+
+    hidden: torch.Tensor | None = None
 
 
 @MODELS.register_module()
@@ -48,11 +60,18 @@ class CAMHead(BaseModule):
             test options, see :class:`bas_mm.structures.TestOptions`. With
             ``threshold='auto'`` it is the number of ``calibration``.
         loss: The classification loss. Defaults to cross-entropy.
+        clamp_weights: Leave the bias and the negative weights of the last
+            convolution out of the maps, never out of the logits (RCAM, see
+            :func:`bas_mm.models.clamped_cam`).
         init_cfg: Initialization config.
 
     Attributes:
         calibration (Calibration | None): What was found without boxes; saved
             with the weights and loaded with them.
+
+    Raises:
+        ValueError: If a test option is not allowed, or ``clamp_weights`` is
+            set for a method whose maps have no class weights.
     """
 
     #: Whether the loss takes one label for each image and no mixed ones.
@@ -71,9 +90,16 @@ class CAMHead(BaseModule):
         threshold: float | str = 0.15,
         percentile: float | None = None,
         loss: dict[str, Any] | None = None,
+        clamp_weights: bool = False,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
+        if clamp_weights and type(self).class_maps is not CAMHead.class_maps:
+            raise ValueError(
+                f'{type(self).__name__} does not read its maps from the weights of the '
+                'last convolution: leave out `model.head.clamp_weights`.'
+            )
+        self.clamp_weights = clamp_weights
         self.num_classes = num_classes
         self.final_relu = final_relu
         self.topk = topk
@@ -108,9 +134,14 @@ class CAMHead(BaseModule):
         else:
             self.calibration = Calibration(*values.tolist())
 
+    @property
+    def _last(self) -> int:
+        """Index of the last convolution."""
+        return len(self.classifier) - 1 - self.final_relu
+
     def _from_linear(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Take a linear layer's ``weight`` and ``bias`` as the conv1x1's."""
-        conv = f'{prefix}classifier.{len(self.classifier) - 1 - self.final_relu}'
+        conv = f'{prefix}classifier.{self._last}'
         for name in ('weight', 'bias'):
             value = state_dict.pop(prefix + name, None)
             if value is not None:
@@ -154,8 +185,12 @@ class CAMHead(BaseModule):
         Returns:
             Logits and logit maps, beside the features.
         """
-        logit_map = self.classifier(feats[-1])
-        return Acts(tuple(feats), self.pool(logit_map), logit_map)
+        if not self.clamp_weights:
+            logit_map = self.classifier(feats[-1])
+            return Acts(tuple(feats), self.pool(logit_map), logit_map)
+        hidden = self.classifier[: self._last](feats[-1])
+        logit_map = self.classifier[self._last :](hidden)
+        return CAMActs(tuple(feats), self.pool(logit_map), logit_map, hidden)
 
     def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
         """Give the maps of the asked classes, before any normalization.
@@ -167,6 +202,15 @@ class CAMHead(BaseModule):
         Returns:
             Maps, ``(B, K, h, w)``.
         """
+        if self.clamp_weights:
+            hidden = getattr(acts, 'hidden', None)
+            if hidden is None:
+                raise ValueError(
+                    f'{type(self).__name__} does not hand out what its last '
+                    'convolution reads (CAMActs): leave out `model.head.clamp_weights`.'
+                )
+            conv: Any = self.classifier[self._last]
+            return clamped_cam(hidden, conv.weight.flatten(1)[classes])
         if acts.logit_map is None:
             raise ValueError(
                 f'{type(self).__name__} has no logit map to read maps from: it must '
@@ -268,6 +312,30 @@ def _save_calibration(
         state_dict[prefix + CALIBRATION_KEY] = values
 
 
+def clamped_cam(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Sum features with the weights of classes, those below 0 left out.
+
+    The negative weight clamping of RCAM (Bae, Noh, Kim, ECCV 2020): channels
+    that speak against a class often lie on its object.
+
+    Args:
+        x: Features, ``(B, N, h, w)``.
+        weight: Class weights, ``(C, N)`` or those of a conv1x1, ``(C, N, 1, 1)``;
+            or other classes for each image, ``(B, C, N)``.
+
+    Returns:
+        Maps, ``(B, C, h, w)``, without a bias.
+
+    Example:
+        >>> x = torch.tensor([1.0, 5.0]).view(1, 2, 1, 1)
+        >>> clamped_cam(x, torch.tensor([[2.0, -1.0]])).item()
+        2.0
+    """
+    if weight.ndim == 4:
+        weight = weight.flatten(1)
+    return (weight.clamp(min=0) @ x.flatten(2)).unflatten(2, x.shape[2:])
+
+
 def select_maps(maps: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """Take the maps of classes out of those of all, ``(B, C, h, w)``.
 
@@ -294,3 +362,16 @@ def batch_accuracy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """
     label = target if target.ndim == 1 else target.argmax(1)
     return Accuracy.calculate(logits.argmax(1), label)[0]
+
+
+def zero_of(*modules: nn.Module) -> torch.Tensor:
+    """Give 0, with every parameter of modules in its graph.
+
+    DistributedDataParallel wants all parameters in each step's loss, also
+    those of a term that is left out.
+
+    Example:
+        >>> zero_of(nn.Linear(2, 3)).item()
+        0.0
+    """
+    return 0 * torch.stack([p.sum() for m in modules for p in m.parameters()]).sum()

@@ -1,0 +1,2 @@
+_base_ = '../cam/cam_resnet50_ilsvrc.py'
+model = dict(head=dict(type='bas_mm.ACoLHead', final_relu=False, erase_threshold=0.6))

@@ -1,0 +1,6 @@
+_base_ = ['../cam/cam_mobilenet-v1_ilsvrc.py']
+model = dict(
+    data_preprocessor=dict(
+        batch_augments=dict(augments=dict(type='CutMix', alpha=1.0), probs=1.0)
+    )
+)

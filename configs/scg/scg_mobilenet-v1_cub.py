@@ -1,0 +1,11 @@
+_base_ = ['../bas/bas_mobilenet-v1_cub.py']
+model = dict(
+    head=dict(threshold=0.3),
+    refiner=dict(
+        type='bas_mm.SCGRefiner',
+        first_threshold=0.1,
+        second_threshold=0.5,
+        second_weight=2.0,
+        order=2,
+    ),
+)

@@ -1,0 +1,11 @@
+_base_ = ['../bas/bas_mobilenet-v1_ilsvrc.py']
+model = dict(
+    head=dict(threshold=0.3),
+    refiner=dict(
+        type='bas_mm.SCGRefiner',
+        first_threshold=0.2,
+        second_threshold=0.2,
+        second_weight=1.0,
+        order=2,
+    ),
+)

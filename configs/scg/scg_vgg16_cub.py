@@ -1,0 +1,13 @@
+_base_ = ['../bas/bas_vgg16_cub.py']
+model = dict(
+    neck=dict(taps=['features.13']),
+    head=dict(threshold=0.3),
+    refiner=dict(
+        type='bas_mm.SCGRefiner',
+        feats=(-3, -1),  # pool4 and conv5_3
+        first_threshold=0.1,
+        second_threshold=0.5,
+        second_weight=2.0,
+        order=2,
+    ),
+)

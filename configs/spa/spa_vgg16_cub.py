@@ -1,0 +1,18 @@
+_base_ = ['../cam/cam_vgg16_cub.py']
+model = dict(
+    neck=dict(taps=['features.13']),
+    head=dict(final_relu=False, threshold=0.3),
+    aux_losses=[
+        dict(
+            type='bas_mm.RAMLoss', bg_threshold=0.1, gap=0.2, weight=0.5, start_epoch=20
+        )
+    ],
+    refiner=dict(
+        type='bas_mm.SCGRefiner',
+        feats=(-3, -1),  # pool4 and conv5_3
+        first_threshold=0.1,
+        second_threshold=0.5,
+        second_weight=2.0,
+        order=2,
+    ),
+)

@@ -1,0 +1,11 @@
+_base_ = '../cam/cam_vgg16_ilsvrc.py'
+model = dict(
+    neck=dict(taps=['features.13', 'features.16']),
+    head=dict(
+        type='bas_mm.SPGHead',
+        final_relu=False,
+        tap_channels=[512, 512],
+        side_channels=512,
+        mask_channels=512,
+    ),
+)

@@ -1,0 +1,55 @@
+"""Methods in the inferencer, which knows none of them."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+
+from bas_mm.apis import WSOLInferencer
+from tests.helpers.inference import make_files
+
+METHODS = {
+    'adl': {'neck.inserts': {'layer4.0': dict(type='bas_mm.ADL')}},
+    'eil': {'head.type': 'bas_mm.EILHead'},
+    'rcam': {'head.type': 'bas_mm.RCAMHead', 'head.percentile': 90},
+    'clamped': {'head.clamp_weights': True},
+    'cutmix': {
+        'data_preprocessor.batch_augments': dict(
+            augments=dict(type='CutMix', alpha=1.0), probs=1.0
+        )
+    },
+    'ram': {'aux_losses': [dict(type='bas_mm.RAMLoss')]},
+    'scg': {'refiner.type': 'bas_mm.SCGRefiner'},
+    'flips': {'refiner': dict(type='bas_mm.FlipScaleRefiner', scales=[1.5])},
+    'zoom': {'refiner': dict(type='bas_mm.ZoomRefiner', max_area=1.0)},
+}
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_localizes(tmp_path, method):
+    make_files(tmp_path)
+    cfg = Config.fromfile(tmp_path / 'tiny.py')
+    cfg.merge_from_dict({f'model.{k}': v for k, v in METHODS[method].items()})
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'method.pth')
+    inferencer = WSOLInferencer(
+        cfg, tmp_path / 'method.pth', device='cpu', show_progress=False
+    )
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (40, 60, 3)).astype(np.uint8) for _ in range(3)]
+    kwargs = dict(batch_size=2, return_mask=True)
+    results = inferencer(images, show_dir=tmp_path / 'out', **kwargs)
+    for result in results:
+        x0, y0, x1, y1 = result['bbox']
+        assert 0 <= x0 < x1 <= 60 and 0 <= y0 < y1 <= 40
+        assert result['loc_map'].shape == result['mask'].shape == (40, 60)
+        assert 0 <= result['loc_map'].min() and result['loc_map'].max() <= 1
+    assert len(list((tmp_path / 'out').iterdir())) == 3
+    alone = inferencer(images[:1], **kwargs)[0]
+    np.testing.assert_allclose(alone['loc_map'], results[0]['loc_map'], atol=1e-4)
+    asked = inferencer(images[:1], classes=[0, 2])[0]['asked']
+    assert [one['label'] for one in asked] == [0, 2]
