@@ -5,11 +5,14 @@ bas_vgg16_cub.
 """
 
 import argparse
+import os
 
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
+from bas_mm.engine.work_dir_lock import work_dir_lock
 from bas_mm.utils.configs import dataloaders
 from bas_mm.utils.options import add_runner_arguments
 
@@ -24,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CHECKPOINT',
         help='go on from CHECKPOINT, or, without one, from the latest '
         'checkpoint in the work dir',
+    )
+    parser.add_argument(
+        '--allow-changes',
+        action='store_true',
+        help='let --resume go on with other settings than those of the checkpoint',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not evaluate during training'
@@ -46,8 +54,15 @@ def run(args: argparse.Namespace) -> None:
     cfg = start_config(args)
     merge_args(cfg, args)
     finish_config(cfg, args, 'train')
-    build_runner(cfg).train()
-    leave_group()
+    if (cfg.get('randomness') or {}).get('deterministic'):
+        # without it CUDA's matrix products are not; read when they first run
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    with work_dir_lock(cfg.work_dir, cfg.launcher):
+        runner = build_runner(cfg)
+        if isinstance(runner, ResumableRunner):
+            runner.allow_changes = args.allow_changes
+        runner.train()
+        leave_group()
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

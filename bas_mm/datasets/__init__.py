@@ -1,6 +1,7 @@
 from bas_mm.datasets.cub import CUBLocalization
 from bas_mm.datasets.custom import CustomLocalization
 from bas_mm.datasets.imagenet import ImageNetLocalization
+from bas_mm.datasets.seeding import ResumableBatchSampler, SeededDataset
 from bas_mm.datasets.toy import ToyLocalization
 from bas_mm.datasets.transforms import LoadLocAnnotations, PackLocInputs, TenCrop
 
@@ -10,6 +11,8 @@ __all__ = [
     'ImageNetLocalization',
     'LoadLocAnnotations',
     'PackLocInputs',
+    'ResumableBatchSampler',
+    'SeededDataset',
     'TenCrop',
     'ToyLocalization',
 ]

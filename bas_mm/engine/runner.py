@@ -10,6 +10,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.utils.configs import (
     dataloaders,
     follow_classes,
@@ -82,7 +83,7 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner; ``runner_type`` in the config picks another class."""
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    return ResumableRunner.from_cfg(cfg)
 
 
 def leave_group() -> None:
