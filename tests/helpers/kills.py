@@ -42,6 +42,7 @@ param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=7),
     dict(type='MultiStepLR', by_epoch=True, milestones=[2], gamma=0.5)]
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
+visualizer.update(vis_backends=[dict(type='LocalVisBackend')])
 randomness = dict(seed=0, deterministic=True)
 """
 
