@@ -33,6 +33,12 @@ DATA_SAMPLERS = Registry(
 HOOKS = Registry(
     'hook', parent=_mmengine.HOOKS, scope='bas_mm', locations=['bas_mm.engine']
 )
+LOOPS = Registry(
+    'loop', parent=_mmengine.LOOPS, scope='bas_mm', locations=['bas_mm.engine']
+)
+RUNNERS = Registry(
+    'runner', parent=_mmengine.RUNNERS, scope='bas_mm', locations=['bas_mm.engine']
+)
 VISUALIZERS = Registry(
     'visualizer',
     parent=_mmengine.VISUALIZERS,
@@ -44,8 +50,10 @@ __all__ = [
     'DATASETS',
     'DATA_SAMPLERS',
     'HOOKS',
+    'LOOPS',
     'METRICS',
     'MODELS',
+    'RUNNERS',
     'TRANSFORMS',
     'VISUALIZERS',
 ]

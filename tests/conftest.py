@@ -1,5 +1,10 @@
+import sys
+
 import pytest
 from mmengine.registry import DefaultScope
+
+from tests.helpers.classifier import make_folder
+from tests.helpers.commands import TOOLS, run
 
 
 @pytest.fixture(autouse=True)
@@ -8,3 +13,12 @@ def forget_scope():
     DefaultScope._instance_dict.clear()
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory):
+    """A folder with a run of two epochs, the tool started as a user does."""
+    folder = make_folder(tmp_path_factory.mktemp('trained'))
+    words = ['tiny.py', '--data-root', 'data', '--work-dir', 'one']
+    run(folder, sys.executable, TOOLS / 'train.py', *words)
+    return folder

@@ -19,6 +19,7 @@ from bas_mm.apis.folder_recipe import list_methods, plan_folder
 from bas_mm.apis.model import choose_device
 from bas_mm.apis.training import TrainedRun, evaluate_run, find_run
 from bas_mm.commands.test import build_dump
+from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.engine.runner import (
     build_runner,
     finish_config,
@@ -26,6 +27,7 @@ from bas_mm.engine.runner import (
     start_config,
     use_device,
 )
+from bas_mm.engine.work_dir_lock import work_dir_lock
 from bas_mm.utils.configs import dataloaders, list_configs
 from bas_mm.utils.options import add_device_argument, add_runner_arguments
 
@@ -52,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CHECKPOINT',
         help='go on from CHECKPOINT, or, without one, from the latest '
         'checkpoint in the work dir',
+    )
+    parser.add_argument(
+        '--allow-changes',
+        action='store_true',
+        help='let --resume go on with other settings than those of the checkpoint',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not evaluate during training'
@@ -83,10 +90,16 @@ def run(args: argparse.Namespace) -> TrainedRun | None:
         cfg = start_config(args)
         merge_args(cfg, args)
         finish_config(cfg, args, 'train')
-        runner = build_runner(cfg)
-        runner.train()
-        found = finish_folder(runner, args) if args.folder else None
-        leave_group()
+        if (cfg.get('randomness') or {}).get('deterministic'):
+            # without it CUDA's matrix products are not; read when they first run
+            os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        with work_dir_lock(cfg.work_dir, cfg.launcher):
+            runner = build_runner(cfg)
+            if isinstance(runner, ResumableRunner):
+                runner.allow_changes = args.allow_changes
+            runner.train()
+            found = finish_folder(runner, args) if args.folder else None
+            leave_group()
     return found
 
 

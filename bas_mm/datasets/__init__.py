@@ -2,6 +2,7 @@ from bas_mm.datasets.cub import CUBLocalization
 from bas_mm.datasets.custom import CustomLocalization
 from bas_mm.datasets.imagenet import ImageNetLocalization
 from bas_mm.datasets.samplers import PairedClassSampler
+from bas_mm.datasets.seeding import ResumableBatchSampler, SeededDataset
 from bas_mm.datasets.toy import ToyLocalization
 from bas_mm.datasets.transforms import (
     HideAndSeek,
@@ -18,6 +19,8 @@ __all__ = [
     'LoadLocAnnotations',
     'PackLocInputs',
     'PairedClassSampler',
+    'ResumableBatchSampler',
+    'SeededDataset',
     'TenCrop',
     'ToyLocalization',
 ]

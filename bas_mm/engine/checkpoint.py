@@ -12,6 +12,7 @@ loaders, so that
 """
 
 import contextlib
+import errno
 import importlib.util
 import io
 import os
@@ -175,7 +176,9 @@ def load_from_local(
             'weights: `torch.save(dict(state_dict=checkpoint["state_dict"]), '
             'new_path)`.'
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk; a cut zip file lets torch seek before its start
         if 'map_location' in str(error):  # the file is good, the device not
             raise
         raise _damaged(filename, error) from error

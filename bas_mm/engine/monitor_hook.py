@@ -60,6 +60,24 @@ class WSOLMonitorHook(Hook):
         self._sums: dict[str, torch.Tensor] = {}
         self._steps = 0
 
+    def before_save_checkpoint(
+        self, runner: Runner, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep what was seen of the epoch, for a resume inside it."""
+        sums = {name: value.cpu() for name, value in self._sums.items()}
+        checkpoint['monitor'] = dict(
+            warned=sorted(self._warned), sums=sums, steps=self._steps
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Go on from it, where a training is resumed."""
+        seen = checkpoint.get('monitor')
+        if seen is not None and runner._resume:
+            device = next(runner.model.parameters()).device
+            self._warned = set(seen['warned'])
+            self._sums = {k: value.to(device) for k, value in seen['sums'].items()}
+            self._steps = seen['steps']
+
     def after_train_iter(
         self,
         runner: Runner,

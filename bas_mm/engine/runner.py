@@ -14,6 +14,7 @@ from mmengine.device import utils as device_utils
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.utils.configs import (
     dataloaders,
     follow_classes,
@@ -86,7 +87,7 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner; ``runner_type`` in the config picks another class."""
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    return ResumableRunner.from_cfg(cfg)
 
 
 @contextlib.contextmanager

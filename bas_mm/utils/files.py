@@ -24,7 +24,9 @@ IMG_EXTENSIONS = (
 )
 
 
-def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
+def write_atomic(
+    path: str | os.PathLike[str], content: bytes, flush: bool = False
+) -> None:
     """Write a file beside its place, then put it there.
 
     What was there before stays until the new content is complete, and stays
@@ -33,6 +35,8 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
     Args:
         path: The file.
         content: All of it.
+        flush: Wait until it is on the disk, so that a machine that loses its
+            power leaves the old file or the new one.
 
     Raises:
         OSError: If it cannot be written; says so where the disk is full.
@@ -43,6 +47,9 @@ def write_atomic(path: str | os.PathLike[str], content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, 'wb') as file:
             file.write(content)
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -257,6 +257,14 @@ def test_cut_off_file(tmp_path, zipped, keep):
         load_from_local(str(path))
 
 
+def test_cut_off_file_whose_end_lies_before_its_start(tmp_path):
+    path = tmp_path / 'cut.pth'
+    torch.save([torch.zeros(100_000) for _ in range(9)], path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(RuntimeError, match=r'cut\.pth.*\(5000 bytes\).*cut off'):
+        load_from_local(path)
+
+
 @pytest.mark.parametrize('text', ['<html>404</html>', 'hello, this is text'])
 def test_file_of_another_kind(tmp_path, text):
     path = tmp_path / 'page.pth'
