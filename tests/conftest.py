@@ -1,4 +1,5 @@
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 
@@ -8,3 +9,15 @@ def forget_scope():
     DefaultScope._instance_dict.clear()
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """What is said to the log as a warning."""
+    seen = []
+    monkeypatch.setattr(
+        MMLogger.get_current_instance(),
+        'warning',
+        lambda text, *args: seen.append(text),
+    )
+    return seen

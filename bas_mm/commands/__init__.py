@@ -15,6 +15,7 @@ from collections.abc import Sequence
 COMMANDS = {
     'train': 'train a model',
     'test': 'test a checkpoint',
+    'check': 'read all data once, before it is trained on',
     'localize': 'say what is in images and where',
     'export': 'write boxes and masks of a data set',
     'webapp': 'a page in the browser that localizes',

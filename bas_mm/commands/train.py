@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='start the workers of the data loaders anew each epoch',
     )
+    parser.add_argument(
+        '--allow-nan',
+        type=int,
+        metavar='N',
+        help='go on where the loss of up to N steps in a row is not finite, as the '
+        'scaler of --amp leaves such steps out (default: stop at the first)',
+    )
     add_runner_arguments(parser)
 
 
@@ -46,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
     cfg = start_config(args)
     merge_args(cfg, args)
     finish_config(cfg, args, 'train')
+    if args.allow_nan is not None:
+        cfg.default_hooks.finite = dict(type='bas_mm.FiniteHook', allow=args.allow_nan)
     build_runner(cfg).train()
     leave_group()
 

@@ -1,5 +1,6 @@
 from bas_mm.engine.checkpoint import use_safe_checkpoints
 from bas_mm.engine.class_check_hook import ClassCheckHook
+from bas_mm.engine.finite_hook import FiniteHook
 from bas_mm.engine.grid_hook import GridHook
 from bas_mm.engine.monitor_hook import WSOLMonitorHook
 from bas_mm.engine.warmup_hook import ClsWarmupHook
@@ -8,6 +9,7 @@ from bas_mm.engine.whole_checkpoint_hook import WholeCheckpointHook
 __all__ = [
     'ClassCheckHook',
     'ClsWarmupHook',
+    'FiniteHook',
     'GridHook',
     'WSOLMonitorHook',
     'WholeCheckpointHook',
