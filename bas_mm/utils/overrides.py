@@ -1,9 +1,10 @@
 """Settings of the command line, checked before they change a config."""
 
+import ast
 import contextlib
 import difflib
 import inspect
-import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -205,8 +206,8 @@ def arguments(kind: Callable | None) -> tuple[set[str], bool]:
             return names, False
         try:
             parameters = inspect.signature(init).parameters.values()
-            source = inspect.getsource(init)
-        except (TypeError, ValueError, OSError):
+            handed_on = _hands_on(init)
+        except (TypeError, ValueError, OSError, SyntaxError):
             return names, True
         names.update(
             p.name
@@ -215,6 +216,18 @@ def arguments(kind: Callable | None) -> tuple[set[str], bool]:
         )
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return names, False
-        if not re.search(r'super\([^)]*\)\s*\.\s*__init__\([^)]*\*\*\w+', source, re.S):
+        if not handed_on:
             return names, True
     return names, True
+
+
+def _hands_on(init: Callable) -> bool:
+    """Tell whether an ``__init__`` hands its ``**kwargs`` on to the class above."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == '__init__'
+        and any(keyword.arg is None for keyword in node.keywords)
+        for node in ast.walk(tree)
+    )

@@ -275,7 +275,11 @@ def config(name='bas_vgg16_cub'):
         ('test_evaluator.0.treshold', 3, r'did you mean test_evaluator\.0\.threshold'),
         ('default_hooks.gird', None, r'did you mean default_hooks\.grid\?'),
         ('default_hooks.gird.num', 3, r'did you mean default_hooks\.grid'),
-        ('default_hooks.grid.colls', 3, r'did you mean default_hooks\.grid\.cols'),
+        (
+            'default_hooks.monitor.grase',
+            3,
+            r'mean default_hooks\.monitor\.grace',
+        ),
         ('learning_rate', 3, r"the config has no 'learning_rate'; it has "),
         ('randomness.sed', 3, r'did you mean randomness\.seed\?'),
     ],
