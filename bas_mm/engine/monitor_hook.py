@@ -71,8 +71,8 @@ class WSOLMonitorHook(Hook):
         interval: int = 10,
         grace: int = 50,
         area: Sequence[float] = (0.01, 0.95),
-        spread: float = 0.05,
-        border: float = 0.5,
+        spread: float = 0.1,
+        border: float = 0.6,
     ) -> None:
         self.grace = grace
         self.area = area

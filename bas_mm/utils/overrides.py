@@ -125,7 +125,9 @@ def _check_path(path: str, before: Any, after: Any) -> None:
                 return
             raise _unknown(path, key, part, old)
         known, free = _accepted(part, new)
-        if key in known or free:
+        if key in known or (
+            free and not difflib.get_close_matches(key, known, 1, 0.85)
+        ):
             return
         raise _unknown(path, key, part, [*old, *known], rest)
 
@@ -189,8 +191,8 @@ def arguments(kind: Callable | None) -> tuple[set[str], bool]:
         The names; and whether any other may be given, as far as can be seen.
 
     Example:
-        >>> from mmengine.hooks import CheckpointHook
-        >>> names, free = arguments(CheckpointHook)
+        >>> from mmengine.hooks import LoggerHook
+        >>> names, free = arguments(LoggerHook)
         >>> 'interval' in names, 'intervall' in names, free
         (True, False, False)
     """

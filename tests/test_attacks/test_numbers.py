@@ -280,6 +280,8 @@ def config(name='bas_vgg16_cub'):
             3,
             r'mean default_hooks\.monitor\.grace',
         ),
+        ('default_hooks.grid.colls', 3, r'did you mean default_hooks\.grid\.cols'),
+        ('default_hooks.checkpoint.max_keep_ckpt', 3, 'checkpoint.max_keep_ckpts'),
         ('learning_rate', 3, r"the config has no 'learning_rate'; it has "),
         ('randomness.sed', 3, r'did you mean randomness\.seed\?'),
     ],
