@@ -15,7 +15,7 @@ from bas_mm.datasets.transforms.loading import load_gray
 from bas_mm.utils.images import read_image, read_parallel
 
 #: Layout to its data set and the splits that are looked at.
-LAYOUTS = dict(
+LAYOUTS: dict[str, tuple[str, Sequence[str]]] = dict(
     cub=('bas_mm.CUBLocalization', ('train', 'test')),
     ilsvrc=('bas_mm.ImageNetLocalization', ('train', 'val')),
     custom=('bas_mm.CustomLocalization', ('train', 'test')),
@@ -94,6 +94,9 @@ def check_data(
     kind, splits = LAYOUTS[layout or find_layout(data_root)]
     if kind.endswith('CustomLocalization'):
         splits = _own_splits(data_root)
+    elif kind.endswith('ImageNetLocalization'):
+        there = [s for s in splits if osp.isdir(osp.join(data_root, s))]
+        splits = there or splits
     for split in splits:
         config = dict(type=kind, data_root=data_root, split=split, **settings)
         if split != 'train':
@@ -123,6 +126,8 @@ def _report(
 ) -> SplitReport:
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     names = list(dataset.metainfo['classes'])
+    # two classes of ImageNet may have one name
+    names = [n if names.count(n) == 1 else f'{n} ({i})' for i, n in enumerate(names)]
     counts = Counter(info['gt_label'] for info in infos)
     report = SplitReport(split, {name: counts[i] for i, name in enumerate(names)})
     report.boxes = sum(len(info.get('gt_bboxes', ())) > 0 for info in infos)

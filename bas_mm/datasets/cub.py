@@ -124,7 +124,8 @@ class CUBLocalization(CheckedData, CUB):
         if osp.exists(boxes_file):
             boxes = self._read_list(boxes_file, (float,) * 4, 'id x y w h', names)
         masks = self._list_masks()
-        data_list, keys = [], {}
+        data_list: list[dict[str, Any]] = []
+        keys: dict[str, int] = {}
         taken: set[str] = set()
         for key, (name,) in names.items():
             label = self._check_label(key, labels[key][0])

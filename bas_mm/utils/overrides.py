@@ -199,7 +199,7 @@ def arguments(kind: Callable | None) -> tuple[set[str], bool]:
     if kind is None:
         return set(), True
     names: set[str] = set()
-    chain = kind.__mro__ if isinstance(kind, type) else [kind]
+    chain: Sequence[Any] = kind.__mro__ if isinstance(kind, type) else [kind]
     for one in chain:
         init = one.__dict__.get('__init__') if isinstance(one, type) else one
         if init is None:
