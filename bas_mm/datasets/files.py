@@ -77,8 +77,9 @@ def annotation_folders(
     """Find the folders of annotations among those of classes.
 
     A folder holds annotations if it has XML or json files and no image; PNG
-    files alone in folders that are called as those beside it; or, where its
-    name says so, PNG files alone under the names of images beside it.
+    files alone in folders of which some are called as those beside it; or, where
+    its name says so, PNG files alone, half of them or more under the names of
+    images beside it.
 
     Args:
         root: The folder of all.
@@ -97,12 +98,14 @@ def annotation_folders(
             if ends & {'.xml', '.json'}:
                 found[name] = 'files of boxes'
         elif ends == {'.png'} and len(names) > 1:
-            inner = os.listdir(folder)
-            if names - {name} >= set(inner) or (
-                name.lower() in _MASKS
-                and list_files(folder, '.png').keys()
-                <= _stems(root, names - {name}, extensions)
-            ):
+            beside, inner = names - {name}, set(list_folders(folder))
+            mirrors = bool(inner & beside) and inner >= set(os.listdir(folder))
+            if not mirrors and name.lower() in _MASKS:
+                masks = list_files(folder, '.png').keys()
+                mirrors = 2 * len(masks & _stems(root, beside, extensions)) >= len(
+                    masks
+                )
+            if mirrors:
                 found[name] = 'masks of the images beside'
     return found
 

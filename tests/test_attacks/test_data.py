@@ -318,7 +318,7 @@ def test_check_of_the_official_layouts(tmp_path, capsys, make):
         write_text(root, 'train_test_split.txt', text=text)
     last = list(check_data(root))[-1]
     assert last.boxes == last.images > 0 and not last.problems
-    os.remove(osp.join(root, FILES['ilsvrc'] if make is ilsvrc else 'images/b/2.jpg'))
+    os.remove(osp.join(root, 'val/1.JPEG' if make is ilsvrc else 'images/b/2.jpg'))
     kinds = [kind for one in check_data(root) for kind in one.problems]
     assert any(kind.startswith('images that cannot be read') for kind in kinds)
 
