@@ -183,7 +183,7 @@ def test_inference_names_the_image(tmp_path, monkeypatch):
         inferencer(str(tmp_path / 'data'), topk=4)
 
 
-def test_saved_maps_and_scores_that_are_not_finite(tmp_path, caplog):
+def test_saved_maps_and_scores_that_are_not_finite(tmp_path):
     maps, _ = make_files(tmp_path)
     maps['c0/0.jpg'][0, 0] = NAN
     maps['c1/1.jpg'][:] = INF
@@ -197,8 +197,6 @@ def test_saved_maps_and_scores_that_are_not_finite(tmp_path, caplog):
     assert found['wsol/num_maps_not_finite'] == 2
     assert found['wsol/num_scores_not_finite'] == 1
     assert found['wsol/num_scores_of_other_length'] == 1
-    text = caplog.text
-    assert '2 of 6 images: the map holds NaN or infinity' in text or not text
     call('eval-maps', tmp_path / 'maps', files[1], '--json', tmp_path / 'j')
     assert not re.search('not_finite|other_length', (tmp_path / 'j').read_text())
 
