@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from tests.helpers.classifier import make_folder
@@ -22,3 +23,15 @@ def trained(tmp_path_factory):
     words = ['tiny.py', '--data-root', 'data', '--work-dir', 'one']
     run(folder, sys.executable, TOOLS / 'train.py', *words)
     return folder
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """What is said to the log as a warning."""
+    seen = []
+    monkeypatch.setattr(
+        MMLogger.get_current_instance(),
+        'warning',
+        lambda text, *args: seen.append(text),
+    )
+    return seen

@@ -22,7 +22,7 @@ from bas_mm.localization import as_array
 from bas_mm.models import WSOLClassifier
 from bas_mm.models.necks.split_neck import Pass
 from bas_mm.models.trunks import Tokens, as_feat
-from bas_mm.utils.files import write_atomic
+from bas_mm.utils.files import without_nan, write_atomic
 
 #: What is measured: foreground activation, background activation,
 #: cross-entropy.
@@ -281,7 +281,9 @@ def write_tables(
             for key, column in columns.items()
         },
     )
-    write_atomic(folder / 'study.json', json.dumps(content, indent=1).encode())
+    write_atomic(
+        folder / 'study.json', json.dumps(without_nan(content), indent=1).encode()
+    )
     return most
 
 

@@ -1,26 +1,21 @@
 """Images: found in folders, read as they are displayed, and their views."""
 
-import io
 import os
 import os.path as osp
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import CenterCrop, Resize
-from mmengine import fileio
 from mmpretrain.datasets.transforms import PackInputs
 from mmpretrain.registry import TRANSFORMS
-from PIL import Image, UnidentifiedImageError
 
 from bas_mm.datasets.transforms import LoadLocAnnotations, PackLocInputs
 from bas_mm.localization import ViewFrame
 from bas_mm.utils.files import IMG_EXTENSIONS
+from bas_mm.utils.images import read_image
 
 #: A file, or an array as OpenCV reads it.
 ImageType = str | os.PathLike[str] | np.ndarray
@@ -55,31 +50,7 @@ def load_image(source: ImageType) -> np.ndarray:
             'An image is a path or a NumPy array in BGR order, '
             f'got {type(source).__name__}.'
         )
-    path = os.fspath(source)
-    if '://' not in path and not osp.isfile(path):
-        raise FileNotFoundError(f'There is no image {path!r}.')
-    content = fileio.get(path)
-    try:
-        # OpenCV fills what is missing with gray; Pillow says so
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as file:
-                file.load()
-    except UnidentifiedImageError:
-        pass  # there are formats that only OpenCV knows
-    except Exception as error:  # Pillow has no common one
-        raise ValueError(
-            f'The image {path!r} ({len(content)} bytes) is cut off or damaged: {error}.'
-        ) from error
-    try:
-        image = mmcv.imfrombytes(content, flag='color', backend='cv2')
-    except cv2.error:  # of an empty file
-        image = None
-    if image is None:
-        raise ValueError(
-            f'{path!r} ({len(content)} bytes) is no image that can be read.'
-        )
-    return image
+    return read_image(source)
 
 
 def _check_array(image: np.ndarray) -> np.ndarray:

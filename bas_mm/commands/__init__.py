@@ -17,6 +17,7 @@ COMMANDS = {
     'test': 'test a checkpoint',
     'calibrate': 'find the threshold of a checkpoint without boxes',
     'calibration-study': 'compare rules for the threshold over runs',
+    'check': 'read all data once, before it is trained on',
     'localize': 'say what is in images and where',
     'export': 'write boxes and masks of a data set',
     'webapp': 'a page in the browser that localizes',

@@ -73,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='start the workers of the data loaders anew each epoch',
     )
+    parser.add_argument(
+        '--allow-nan',
+        type=int,
+        metavar='N',
+        help='go on where the loss of up to N steps in a row is not finite, as the '
+        'scaler of --amp leaves such steps out (default: stop at the first)',
+    )
     add_device_argument(parser)
     add_runner_arguments(parser)
     parser.set_defaults(folder=False)
@@ -90,6 +97,9 @@ def run(args: argparse.Namespace) -> TrainedRun | None:
         cfg = start_config(args)
         merge_args(cfg, args)
         finish_config(cfg, args, 'train')
+        if args.allow_nan is not None:
+            finite = dict(type='bas_mm.FiniteHook', allow=args.allow_nan)
+            cfg.default_hooks.finite = finite
         if (cfg.get('randomness') or {}).get('deterministic'):
             # without it CUDA's matrix products are not; read when they first run
             os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')

@@ -6,6 +6,7 @@ from bas_mm.datasets.seeding import ResumableBatchSampler, SeededDataset
 from bas_mm.datasets.toy import ToyLocalization
 from bas_mm.datasets.transforms import (
     HideAndSeek,
+    LoadImageFromFile,
     LoadLocAnnotations,
     PackLocInputs,
     TenCrop,
@@ -16,6 +17,7 @@ __all__ = [
     'CustomLocalization',
     'HideAndSeek',
     'ImageNetLocalization',
+    'LoadImageFromFile',
     'LoadLocAnnotations',
     'PackLocInputs',
     'PairedClassSampler',

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image
 
 
 def read_table(
@@ -148,14 +147,3 @@ def read_coco_boxes(path: str) -> tuple[list[BoxedImage], list[Any]]:
         if key in boxes
     ]
     return found, [key for key in boxes if key not in images]
-
-
-def loaded_size(path: str) -> tuple[int, int]:
-    """Read the width and height of an image as loaded, turned by its EXIF tag.
-
-    Only the header of the file is read.
-    """
-    with Image.open(path) as image:
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        width, height = image.size
-    return (height, width) if turned else (width, height)

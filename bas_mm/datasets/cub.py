@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,18 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import CUB
 
 from bas_mm.datasets.annotations import read_table
+from bas_mm.datasets.box_check import BoxCheck
+from bas_mm.datasets.checked import CheckedData
 from bas_mm.datasets.files import require_folder
 from bas_mm.registry import DATASETS
+from bas_mm.utils.images import read_parallel
+
+#: Share of the sides of an image that official boxes may reach outside.
+SLACK = 0.05
 
 
 @DATASETS.register_module()
-class CUBLocalization(CUB):
+class CUBLocalization(CheckedData, CUB):
     """CUB-200-2011 with ground-truth boxes and masks.
 
     The folder has the official layout ::
@@ -46,6 +53,11 @@ class CUBLocalization(CUB):
         data_root: The root folder.
         split: ``'train'`` or ``'test'``.
         test_mode: As in :class:`mmpretrain.datasets.CUB`.
+        on_error: What to do about an image that cannot be read or is listed
+            twice, and a box with swapped corners, without area or outside its
+            image: ``'raise'``, or ``'skip'`` it, with a warning that counts and
+            names. For the second, all images are read once when the data set
+            is loaded.
         metainfo: Meta information; its ``classes`` win over ``classes.txt``.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.CUB`.
 
@@ -54,7 +66,8 @@ class CUBLocalization(CUB):
             is missing.
         ValueError: If ``split`` is neither of the two, a line cannot be
             read, an id is in one list but not in another, a label has no
-            class, or a box has no area.
+            class, or ``on_error='raise'`` and a box is wrong or an image
+            listed twice.
     """
 
     def __init__(
@@ -63,8 +76,10 @@ class CUBLocalization(CUB):
         split: str = 'train',
         test_mode: bool = False,
         metainfo: dict | None = None,
+        on_error: str = 'raise',
         **kwargs: Any,
     ) -> None:
+        self.init_checks(on_error)
         if split not in ('train', 'test'):
             raise ValueError(
                 f"`split` of {type(self).__name__} must be 'train' or "
@@ -109,21 +124,30 @@ class CUBLocalization(CUB):
         if osp.exists(boxes_file):
             boxes = self._read_list(boxes_file, (float,) * 4, 'id x y w h', names)
         masks = self._list_masks()
-        data_list = []
+        data_list: list[dict[str, Any]] = []
+        keys: dict[str, int] = {}
+        taken: set[str] = set()
         for key, (name,) in names.items():
             label = self._check_label(key, labels[key][0])
-            if not self._is_wanted(key, splits[key][0]):
+            wanted = self._is_wanted(key, splits[key][0])
+            if name in taken:
+                self.note_twice(name, self.ann_file)
+                continue
+            taken.add(name)
+            if not wanted:
                 continue
             info = dict(
                 img_path=self.backend.join_path(self.img_prefix, name),
                 gt_label=label - 1,
             )
-            if boxes is not None:
-                info['gt_bboxes'] = _box(boxes[key], f'{boxes_file}, id {key}')
             mask = osp.splitext(name)[0] + '.png'
             if mask in masks:
                 info['seg_map_path'] = osp.join(self.data_root, 'segmentations', mask)
+            keys[info['img_path']] = key
             data_list.append(info)
+        data_list = self.leave_unreadable(data_list)
+        if boxes is not None:
+            self._add_boxes(data_list, boxes, keys, boxes_file)
         without_mask = sum('seg_map_path' not in info for info in data_list)
         if masks and without_mask:
             MMLogger.get_current_instance().warning(
@@ -132,6 +156,22 @@ class CUBLocalization(CUB):
                 f'`{osp.join(self.data_root, "segmentations")}`.'
             )
         return data_list
+
+    def _add_boxes(
+        self, data_list: list[dict], boxes: dict, keys: dict[str, int], source: str
+    ) -> None:
+        """Put the boxes into the infos of the images."""
+        check = BoxCheck(source, corners=False, slack=SLACK)
+        paths = [info['img_path'] for info in data_list]
+        sizes = read_parallel(partial(self.size_of, turned=False), paths)
+        for info, size in zip(data_list, sizes):
+            key = keys[info['img_path']]
+            x, y, w, h = boxes[key]
+            name = f'{osp.relpath(info["img_path"], self.img_prefix)} (id {key})'
+            good = check(name, [[x, y, x + w, y + h]], size)
+            if good:
+                info['gt_bboxes'] = np.array(good, dtype=np.float32)
+        self.end_check(check)
 
     def _read_list(
         self, path: str, types: tuple, expected: str, names: dict
@@ -182,13 +222,3 @@ def _read_classes(path: str) -> tuple[str, ...]:
     if sorted(table) != list(range(1, len(table) + 1)):
         raise ValueError(f'{path}: the ids must be 1 to {len(table)}.')
     return tuple(re.sub(r'^\d+\.', '', table[i + 1][0]) for i in range(len(table)))
-
-
-def _box(row: tuple, place: str) -> np.ndarray:
-    """Turn ``x y w h`` into ``xyxy``, ``(1, 4)`` float32."""
-    x, y, w, h = row
-    if not (w > 0 and h > 0 and np.isfinite(row).all()):
-        raise ValueError(
-            f'{place}: expected `x y w h` with a width and a height above 0, got {row}.'
-        )
-    return np.array([[x, y, x + w, y + h]], dtype=np.float32)

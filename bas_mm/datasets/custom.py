@@ -1,7 +1,6 @@
 """Images of your own: a folder per class, boxes and masks optional."""
 
 import os.path as osp
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,15 +9,13 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.custom import get_samples
 
-from bas_mm.datasets.annotations import (
-    BoxedImage,
-    loaded_size,
-    read_coco_boxes,
-    read_voc_boxes,
-)
+from bas_mm.datasets.annotations import BoxedImage, read_coco_boxes, read_voc_boxes
+from bas_mm.datasets.box_check import BoxCheck
+from bas_mm.datasets.checked import CheckedData
 from bas_mm.datasets.files import (
     DATA_ROOT_HINT,
     ImageIndex,
+    annotation_folders,
     list_files,
     list_folders,
     require_folder,
@@ -32,11 +29,10 @@ _SPLIT_FOLDERS = dict(train=('train',), test=('test', 'val'), val=('val', 'test'
 # Kinds of warnings.
 _EMPTY = 'class folders without images'
 _NO_IMAGE = '{} without an image of their name'
-_LEFT_OUT = 'boxes left out'
 
 
 @DATASETS.register_module()
-class CustomLocalization(CustomDataset):
+class CustomLocalization(CheckedData, CustomDataset):
     """A folder per class, with optional boxes and masks.
 
     Two layouts::
@@ -56,7 +52,9 @@ class CustomLocalization(CustomDataset):
     class is not held out.
 
     The classes are the folders' names, sorted (of ``train/`` in the first
-    layout). A class folder without images is kept, with a warning.
+    layout). A class folder without images is kept, with a warning; folders of
+    annotations (XML files, or masks of the images beside) are no classes,
+    whether they are named as ``box_file`` and ``mask_dir`` or not.
 
     Beside ``img_path`` and ``gt_label`` an item's info holds, where the
     image has them, ``gt_bboxes`` (``(n, 4)`` float32, ``xyxy`` in pixels of
@@ -73,10 +71,11 @@ class CustomLocalization(CustomDataset):
             bare name. Numbers of VOC files are used as they are.
         mask_dir: A folder of PNG masks with the same relative paths as the
             images; ``''`` for none.
-        on_error: What to do about a box with swapped corners, without area
-            or outside its image, or for an image of another size:
-            ``'raise'``, or ``'skip'`` it, with a warning that counts and
-            names.
+        on_error: What to do about an image that cannot be read, one that is
+            annotated twice, and a box with swapped corners, without area or
+            outside its image, or for an image of another size: ``'raise'``,
+            or ``'skip'`` it, with a warning that counts and names. For the
+            second, all images are read once when the data set is loaded.
         test_ratio: Share of the images held out for the test when there is
             one folder only.
         split_seed: Hold out ``test_ratio`` of each class, chosen by this
@@ -84,6 +83,8 @@ class CustomLocalization(CustomDataset):
         metainfo: Meta information; its ``classes`` are matched to the folders
             by name, or by order if the names differ.
         extensions: Of the files that are images; case does not matter.
+        leave_out: Folders that are no classes, as ``box_file`` and ``mask_dir``
+            are none; relative to ``data_root`` or absolute.
         **kwargs: Other arguments of
             :class:`mmpretrain.datasets.CustomDataset`.
 
@@ -105,9 +106,11 @@ class CustomLocalization(CustomDataset):
         split_seed: int | None = None,
         metainfo: dict | None = None,
         extensions: Sequence[str] = IMG_EXTENSIONS,
+        leave_out: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        _check_options(split, on_error, test_ratio)
+        _check_options(split, test_ratio)
+        self.init_checks(on_error)
         for name in ('ann_file', 'data_prefix'):
             if kwargs.pop(name, None):
                 raise ValueError(
@@ -116,18 +119,20 @@ class CustomLocalization(CustomDataset):
                 )
         data_root = require_folder(data_root)
         self.split = split
-        self.on_error = on_error
         self.test_ratio = test_ratio
         self.split_seed = split_seed
         self.box_file = _find_extra(data_root, 'box_file', box_file)
         self.mask_dir = _find_extra(data_root, 'mask_dir', mask_dir)
-        self._warnings: dict[str, list[str]] = defaultdict(list)
+        self.leave_out = [
+            osp.normpath(osp.join(data_root, osp.expanduser(one))) for one in leave_out
+        ]
         self._others: set[str] | None = None
+        self._no_classes: list[str] = []
         self.layout = [
             name
             for name in ('train', 'test', 'val')
-            if osp.isdir(osp.join(data_root, name))
             # A *class* called "train" has images in it, not folders.
+            if osp.isdir(osp.join(data_root, name))
             and list_folders(osp.join(data_root, name))
         ]
         prefix = _split_folder(data_root, split, self.layout)
@@ -139,15 +144,6 @@ class CustomLocalization(CustomDataset):
             metainfo=metainfo,
             **kwargs,
         )
-
-    def full_init(self) -> None:
-        """Load the data; then give all warnings, a line for each kind."""
-        super().full_init()
-        logger = MMLogger.get_current_instance()
-        for kind, names in self._warnings.items():
-            more = ', ...' if len(names) > 5 else ''
-            logger.warning(f'{kind} ({len(names)}): {", ".join(names[:5])}{more}')
-        self._warnings.clear()
 
     def load_data_list(self) -> list[dict]:
         """List the images and match boxes and masks to them.
@@ -183,7 +179,7 @@ class CustomLocalization(CustomDataset):
                     self._note_missing('masks', stem)
                 else:
                     infos[key]['seg_map_path'] = path
-        return [infos[key] for key in wanted]
+        return self.leave_unreadable([infos[key] for key in wanted])
 
     def _find_images(self) -> list[tuple[str, str, int]]:
         """List prefix, path below it, and label of all images."""
@@ -205,7 +201,7 @@ class CustomLocalization(CustomDataset):
                 (prefix, name.replace('\\', '/'), label) for name, label in found
             ]
         if empty:
-            self._warnings[_EMPTY] += empty
+            self.findings[_EMPTY] += empty
         return samples
 
     def _class_folders(self, roots: list[str]) -> dict[str, int]:
@@ -234,8 +230,12 @@ class CustomLocalization(CustomDataset):
 
     def _list_classes(self, root: str) -> set[str]:
         """List the folders of a folder, those of boxes and masks left out."""
-        extras = [f'{path}/' for path in (self.box_file, self.mask_dir) if path]
-        return {
+        extras = [
+            f'{path}/'
+            for path in (self.box_file, self.mask_dir, *self.leave_out)
+            if path
+        ]
+        names = {
             name
             for name in list_folders(root)
             if not any(
@@ -243,6 +243,16 @@ class CustomLocalization(CustomDataset):
                 for extra in extras
             )
         }
+        extra = annotation_folders(root, names, tuple(self.extensions))
+        for name in sorted(extra):
+            path = osp.relpath(osp.join(root, name), self.data_root)
+            if path not in self._no_classes:
+                self._no_classes.append(path)
+                MMLogger.get_current_instance().info(
+                    f'`{path}` in `{self.data_root}` holds annotations ({extra[name]})'
+                    ' and is no class.'
+                )
+        return names - extra.keys()
 
     def _held_out(self, labels: dict[str, int]) -> set[str]:
         """Choose the images of the test, from all images and their labels."""
@@ -257,7 +267,7 @@ class CustomLocalization(CustomDataset):
                 self._others = self._list_others()
             if osp.splitext(name)[0] in self._others:
                 return
-        self._warnings[_NO_IMAGE.format(kind)].append(name)
+        self.findings[_NO_IMAGE.format(kind)].append(name)
 
     def _list_others(self) -> set[str]:
         """List all names of the images of the other splits."""
@@ -271,19 +281,10 @@ class CustomLocalization(CustomDataset):
             for alias in (stem, osp.basename(stem), f'{osp.basename(root)}/{stem}')
         }
 
-    def _bad(self, message: str, name: str) -> None:
-        """Raise an error about a box, or leave the box out."""
-        if self.on_error == 'raise':
-            raise ValueError(
-                f"{message}. Correct `{self.box_file}`, or set on_error='skip' "
-                'to leave such boxes out.'
-            )
-        self._warnings[_LEFT_OUT].append(f'{name} ({message})')
-
     def _add_boxes(self, infos: dict, names: ImageIndex, wanted: set[str]) -> None:
         """Put the boxes into the infos of the images."""
-        kept = defaultdict(list)
-        sizes: dict[str, tuple[int, int]] = {}
+        check = BoxCheck(self.box_file, corners=osp.isdir(self.box_file))
+        seen: set[str] = set()
         for name, boxes, size in self._read_boxes():
             stem, extension = osp.splitext(name)
             key = names.find(stem, self.box_file, extension)
@@ -292,26 +293,18 @@ class CustomLocalization(CustomDataset):
                 continue
             if key not in wanted:
                 continue
-            if key not in sizes:
-                sizes[key] = loaded_size(infos[key]['img_path'])
-            width, height = sizes[key]
-            if size is not None and size != sizes[key]:
-                self._bad(
-                    f'{name}: its boxes are for {size[0]}x{size[1]} pixels, '
-                    f'but the image has {width}x{height}',
-                    name,
-                )
+            if key in seen:
+                self.note_twice(key, self.box_file)
                 continue
-            for box in boxes.tolist():
-                fault = _find_fault(box, width, height)
-                if fault:
-                    x1, y1, x2, y2 = box
-                    text = f'({x1:g}, {y1:g}, {x2:g}, {y2:g})'
-                    self._bad(f'{name}: the box {text} {fault}', name)
-                else:
-                    kept[key].append(box)
-        for key, rows in kept.items():
-            infos[key]['gt_bboxes'] = np.array(rows, dtype=np.float32)
+            seen.add(key)
+            own = self.size_of(infos[key]['img_path'], turned=True)
+            if own is not None and size not in (None, own):
+                check.add(name, _other_size(name, size, own), len(boxes))
+                continue
+            good = check(name, boxes.tolist(), own)
+            if good:
+                infos[key]['gt_bboxes'] = np.array(good, dtype=np.float32)
+        self.end_check(check)
 
     def _read_boxes(self) -> Iterable[BoxedImage]:
         """Read the boxes of all annotated images."""
@@ -322,22 +315,19 @@ class CustomLocalization(CustomDataset):
             )
         found, orphans = read_coco_boxes(self.box_file)
         if orphans:
-            self._warnings[_NO_IMAGE.format('annotations')] += [
+            self.findings[_NO_IMAGE.format('annotations')] += [
                 f'image_id {key}' for key in orphans
             ]
         return found
 
 
-def _check_options(split: str, on_error: str, test_ratio: float) -> None:
-    for name, value, allowed in (
-        ('split', split, ('', 'train', 'test', 'val')),
-        ('on_error', on_error, ('raise', 'skip')),
-    ):
-        if value not in allowed:
-            raise ValueError(
-                f'`{name}` of CustomLocalization must be one '
-                f'of {allowed}, but got {value!r}.'
-            )
+def _check_options(split: str, test_ratio: float) -> None:
+    allowed = ('', 'train', 'test', 'val')
+    if split not in allowed:
+        raise ValueError(
+            f'`split` of CustomLocalization must be one of {allowed}, but got '
+            f'{split!r}.'
+        )
     if not 0 < test_ratio < 1:
         raise ValueError(
             '`test_ratio` of CustomLocalization must be above '
@@ -372,23 +362,8 @@ def _split_folder(data_root: str, split: str, layout: list[str]) -> str:
     )
 
 
-def _find_fault(box: list[float], width: int, height: int) -> str:
-    """Say what is wrong with a box, ``''`` if nothing.
-
-    Args:
-        box: ``xyxy``, in pixels of the image.
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
-
-    Example:
-        >>> _find_fault([3, 0, 3, 5], 50, 40), _find_fault([0, 0, 50, 40], 50, 40)
-        ('has no area', '')
-    """
-    x1, y1, x2, y2 = box
-    if x2 < x1 or y2 < y1:
-        return 'has swapped corners'
-    if not (x2 > x1 and y2 > y1):
-        return 'has no area'
-    if min(x1, y1) < -1 or x2 > width + 1 or y2 > height + 1:
-        return f'reaches outside its image of {width}x{height} pixels'
-    return ''
+def _other_size(name: str, size: Any, own: tuple[int, int]) -> str:
+    return (
+        f'{name}: its boxes are for {size[0]}x{size[1]} pixels, but the image has '
+        f'{own[0]}x{own[1]}'
+    )

@@ -67,6 +67,70 @@ def list_folders(root: str) -> list[str]:
         return [e.name for e in entries if e.is_dir() and not e.name.startswith('.')]
 
 
+#: Usual names of folders of masks.
+_MASKS = ('mask', 'masks', 'segmentation', 'segmentations', 'annotations')
+
+
+def annotation_folders(
+    root: str, names: Iterable[str], extensions: tuple[str, ...]
+) -> dict[str, str]:
+    """Find the folders of annotations among those of classes.
+
+    A folder holds annotations if it has XML or json files and no image; PNG
+    files alone in folders of which some are called as those beside it; or, where
+    its name says so, PNG files alone, half of them or more under the names of
+    images beside it.
+
+    Args:
+        root: The folder of all.
+        names: Names of the folders in it.
+        extensions: Of images, in lower case.
+
+    Returns:
+        From the name of a folder to what it holds.
+    """
+    names = set(names)
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        folder = osp.join(root, name)
+        ends = _kinds(folder, extensions)
+        if not ends & set(extensions):
+            if ends & {'.xml', '.json'}:
+                found[name] = 'files of boxes'
+        elif ends == {'.png'} and len(names) > 1:
+            beside, inner = names - {name}, set(list_folders(folder))
+            mirrors = bool(inner & beside) and inner >= set(os.listdir(folder))
+            if not mirrors and name.lower() in _MASKS:
+                masks = list_files(folder, '.png').keys()
+                mirrors = 2 * len(masks & _stems(root, beside, extensions)) >= len(
+                    masks
+                )
+            if mirrors:
+                found[name] = 'masks of the images beside'
+    return found
+
+
+def _kinds(folder: str, extensions: tuple[str, ...]) -> set[str]:
+    """List the extensions below a folder, up to the first image but PNG."""
+    kinds: set[str] = set()
+    for _, _, files in os.walk(folder):
+        kinds.update(osp.splitext(name)[1].lower() for name in files)
+        if kinds & set(extensions) - {'.png'}:
+            break
+    return kinds
+
+
+def _stems(root: str, names: set[str], extensions: tuple[str, ...]) -> set[str]:
+    """List the bare names, without extension, of the images of some folders."""
+    return {
+        osp.splitext(file)[0]
+        for name in names
+        for _, _, files in os.walk(osp.join(root, name))
+        for file in files
+        if file.lower().endswith(extensions)
+    }
+
+
 class ImageIndex:
     """Find an image by its path without extension, or its bare name.
 

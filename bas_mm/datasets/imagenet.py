@@ -3,11 +3,15 @@
 import os.path as osp
 from typing import Any
 
+import numpy as np
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import ImageNet
 from mmpretrain.datasets.custom import get_samples
 
 from bas_mm.datasets.annotations import read_voc_boxes
+from bas_mm.datasets.box_check import BoxCheck
+from bas_mm.datasets.checked import CheckedData
+from bas_mm.datasets.cub import SLACK
 from bas_mm.datasets.files import (
     DATA_ROOT_HINT,
     list_files,
@@ -15,10 +19,11 @@ from bas_mm.datasets.files import (
     require_folder,
 )
 from bas_mm.registry import DATASETS
+from bas_mm.utils.files import IMG_EXTENSIONS
 
 
 @DATASETS.register_module()
-class ImageNetLocalization(ImageNet):
+class ImageNetLocalization(CheckedData, ImageNet):
     """ILSVRC 2012 (CLS-LOC) with ground-truth boxes.
 
     The folder has this layout ::
@@ -50,12 +55,18 @@ class ImageNetLocalization(ImageNet):
             ``Annotations/CLS-LOC/<split>`` and ``Annotations/<split>``.
         test_mode: As in :class:`mmengine.dataset.BaseDataset`.
         metainfo: Meta information; its ``classes`` win.
+        on_error: What to do about an image that cannot be read or is listed
+            twice, and a box with swapped corners, without area or outside its
+            image: ``'raise'``, or ``'skip'`` it, with a warning that counts and
+            names. For the second, all images are read once when the data set
+            is loaded.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.ImageNet`.
 
     Raises:
         FileNotFoundError: If a folder or a needed list is missing.
-        ValueError: If ``split`` is neither of the two, a line, an XML file
-            or a box cannot be read, or folders and classes do not match.
+        ValueError: If ``split`` is neither of the two, a line or an XML file
+            cannot be read, folders and classes do not match, or
+            ``on_error='raise'`` and a box is wrong or an image listed twice.
     """
 
     XML_FOLDERS = ('bbox/{}', 'Annotations/CLS-LOC/{}', 'Annotations/{}')
@@ -67,8 +78,10 @@ class ImageNetLocalization(ImageNet):
         ann_xml: str | None = None,
         test_mode: bool = False,
         metainfo: dict | None = None,
+        on_error: str = 'raise',
         **kwargs: Any,
     ) -> None:
+        self.init_checks(on_error)
         if split not in ('train', 'val'):
             raise ValueError(
                 "`split` of ImageNetLocalization must be 'train' or 'val' (the "
@@ -85,6 +98,7 @@ class ImageNetLocalization(ImageNet):
         if words and 'classes' not in metainfo and kwargs.get('classes') is None:
             metainfo['classes'] = words
         self.wnids = wnids
+        kwargs.setdefault('extensions', IMG_EXTENSIONS)
         super().__init__(
             data_root=data_root,
             split=split,
@@ -131,6 +145,7 @@ class ImageNetLocalization(ImageNet):
             dict(img_path=osp.join(self.img_prefix, name), gt_label=label)
             for name, label in samples
         ]
+        data_list = self.leave_unreadable(data_list)
         folder = self._xml_folder()
         if folder:
             self._add_boxes(data_list, folder)
@@ -138,7 +153,7 @@ class ImageNetLocalization(ImageNet):
 
     def _read_list(self) -> list[tuple[str, int]]:
         """Read the images and labels of the list of the split."""
-        samples = []
+        samples: dict[str, int] = {}
         with open(self.ann_file, encoding='utf-8') as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
@@ -150,8 +165,12 @@ class ImageNetLocalization(ImageNet):
                         f'index` with an index from 0 to '
                         f'{len(self.CLASSES) - 1}, got `{line.strip()}`.'
                     )
-                samples.append((name.strip(), int(label)))
-        return samples
+                name = name.strip()
+                if name in samples:
+                    self.note_twice(name, self.ann_file)
+                else:
+                    samples[name] = int(label)
+        return list(samples.items())
 
     def _scan(self) -> list[tuple[str, int]]:
         """List the images of the class folders and their labels."""
@@ -206,20 +225,19 @@ class ImageNetLocalization(ImageNet):
     def _add_boxes(self, data_list: list[dict], folder: str) -> None:
         """Put the boxes into the infos of the images."""
         files = {osp.basename(k): v for k, v in list_files(folder, '.xml').items()}
+        check = BoxCheck(folder, corners=True, slack=SLACK, inclusive=True)
         missing = 0
         for info in data_list:
-            stem = osp.splitext(osp.basename(info['img_path']))[0]
-            path = files.pop(stem, None)
+            name = osp.basename(info['img_path'])
+            path = files.pop(osp.splitext(name)[0], None)
             if path is None:
                 missing += 1
                 continue
-            boxes, _ = read_voc_boxes(path)
-            if (boxes[:, 2:] < boxes[:, :2]).any():
-                raise ValueError(
-                    f'{path}: expected xmin <= xmax and ymin <= '
-                    f'ymax, got {boxes.tolist()}.'
-                )
-            info['gt_bboxes'] = boxes
+            boxes, size = read_voc_boxes(path)
+            size = size or self.size_of(info['img_path'], turned=False)
+            good = check(osp.basename(path), boxes.tolist(), size)
+            info['gt_bboxes'] = np.array(good, np.float32).reshape(-1, 4)
+        self.end_check(check)
         if missing or files:
             MMLogger.get_current_instance().warning(
                 f'{missing} of {len(data_list)} images have no XML file in '

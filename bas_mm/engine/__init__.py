@@ -2,6 +2,7 @@ from bas_mm.engine.calibrate_hook import CalibrateHook
 from bas_mm.engine.checkpoint import use_safe_checkpoints
 from bas_mm.engine.checkpoint_hook import AtomicCheckpointHook
 from bas_mm.engine.class_check_hook import ClassCheckHook
+from bas_mm.engine.finite_hook import FiniteHook
 from bas_mm.engine.grid_hook import GridHook
 from bas_mm.engine.monitor_hook import WSOLMonitorHook
 from bas_mm.engine.resumable_runner import ResumableRunner
@@ -15,6 +16,7 @@ __all__ = [
     'AtomicCheckpointHook',
     'ClassCheckHook',
     'ClsWarmupHook',
+    'FiniteHook',
     'GridHook',
     'ResumableRunner',
     'ResumableTrainLoop',

@@ -5,7 +5,7 @@ from mmengine.runner import Runner
 
 from bas_mm.registry import HOOKS
 from bas_mm.utils.configs import head_keys
-from bas_mm.utils.models import count_classes
+from bas_mm.utils.models import count_classes, unwrap
 
 
 @HOOKS.register_module()
@@ -31,6 +31,16 @@ class ClassCheckHook(Hook):
                 'for.'
             )
 
+    def _say_topk(self, runner: Runner) -> None:
+        """Say where a config's K is over the number of classes."""
+        head = getattr(unwrap(runner.model), 'head', None)
+        topk, classes = getattr(head, 'topk', None), count_classes(runner.model)
+        if isinstance(topk, int) and topk > classes:
+            runner.logger.info(
+                f'model.head.topk={topk} is over the {classes} classes: a map is the '
+                'mean over all of them.'
+            )
+
     def before_train(self, runner: Runner) -> None:
         """Check the training set."""
         self._check(runner, 'train')
@@ -42,3 +52,4 @@ class ClassCheckHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Check the test set."""
         self._check(runner, 'test')
+        self._say_topk(runner)

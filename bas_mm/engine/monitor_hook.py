@@ -23,6 +23,18 @@ CURES = dict(
     vanished='The foreground maps vanish (mean area {area:.2%}). Lower '
     '`model.head.loss.beta`, raise `model.head.loss.alpha`, or train the '
     'classifier alone first (`bas_mm.ClsWarmupHook` with more `epochs`).',
+    shrunk='The foreground maps creep away: their mean area fell from {start:.2%} '
+    'after the warm-up to {area:.2%}, under a tenth. Lower `model.head.loss.beta`, '
+    'raise `model.head.loss.alpha`, or train the classifier longer first '
+    '(`bas_mm.ClsWarmupHook`).',
+    alike='The foreground maps of a batch are alike (spread {spread:.3f}, 0 for the '
+    'same map of every image): they say nothing of the image. Raise '
+    '`model.head.loss.alpha`, lower `model.head.loss.beta`, or train the classifier '
+    'longer first (`bas_mm.ClsWarmupHook`).',
+    border='The border of the views is foreground (mean {border:.2f}, of the whole '
+    'view {area:.2f}): the maps show the background, or all of the view. Raise '
+    '`model.head.loss.beta`, lower the rate of the generator '
+    '(`optim_wrapper.paramwise_cfg`), and look at grid.png.',
     saturated='The foreground maps saturate (mean area {area:.2%}). Raise '
     '`model.head.loss.beta`, or give the generator a smaller initialization '
     '(`model.head.init_cfg`) or rate (`optim_wrapper.paramwise_cfg`).',
@@ -35,17 +47,23 @@ class WSOLMonitorHook(Hook):
 
     Over each epoch it looks at what the training step gives (``loss_cls``,
     ``peak_logit``: the largest absolute logit, ``fg_area``: mean of the
-    foreground map) for four ways to collapse; each warns once, with the likely
-    cure: logits all zero, ``loss_cls`` at ln C (off by less than 1 % in the
-    mean over the steps), maps that vanish (mean area under ``area[0]``), maps
-    that saturate (over ``area[1]``). The figures themselves are logged as the
-    losses are.
+    foreground map, ``fg_border`` and ``fg_spread``: see
+    :func:`bas_mm.models.heads.bas_head.map_figures`) for seven ways to
+    collapse; each warns once, with the likely cure: logits all zero,
+    ``loss_cls`` at ln C (off by less than 1 % in the mean over the steps), maps
+    that vanish (mean area under ``area[0]``), that shrink (under a tenth of the
+    first step that has maps, which is after the warm-up), that saturate (over
+    ``area[1]``), that are alike in a batch (spread under ``spread``), and views
+    whose border is foreground (mean over ``border``, and more so than the
+    view). The figures themselves are logged as the losses are.
 
     Args:
         interval: Not used any more: the interval of ``LoggerHook`` counts.
         grace: Steps from the start in which a loss at ln C is no cause for
             alarm.
         area: Bounds of a sound mean foreground area.
+        spread: Least sound spread of the maps of a batch.
+        border: Largest sound mean of the maps' border.
     """
 
     def __init__(
@@ -53,9 +71,14 @@ class WSOLMonitorHook(Hook):
         interval: int = 10,
         grace: int = 50,
         area: Sequence[float] = (0.01, 0.95),
+        spread: float = 0.1,
+        border: float = 0.6,
     ) -> None:
         self.grace = grace
         self.area = area
+        self.spread = spread
+        self.border = border
+        self._start: torch.Tensor | None = None
         self._warned: set[str] = set()
         self._sums: dict[str, torch.Tensor] = {}
         self._steps = 0
@@ -97,7 +120,9 @@ class WSOLMonitorHook(Hook):
             return
         chance = math.log(count_classes(runner.model))
         figures = dict(outputs, off_chance=(outputs['loss_cls'] - chance).abs())
-        for name in ('off_chance', 'peak_logit', 'fg_area'):
+        if self._start is None and 'fg_area' in figures:
+            self._start = figures['fg_area'].detach().float()
+        for name in ('off_chance', 'peak_logit', 'fg_area', 'fg_border', 'fg_spread'):
             if name in figures:
                 value = figures[name].detach().float()
                 pair = torch.stack([value, torch.ones_like(value)])
@@ -112,20 +137,43 @@ class WSOLMonitorHook(Hook):
 
     def _check(self, runner: Runner, means: Mapping[str, float], chance: float) -> None:
         """Warn of the collapses that an epoch's means show."""
-        area = means.get('fg_area')
+        area, start = means.get('fg_area'), self._start_of(runner)
+        border, spread = means.get('fg_border'), means.get('fg_spread')
         dead = means.get('peak_logit') == 0
         # every training starts at ln C: not before the rate has warmed up
         stuck = runner.iter + 1 >= self.grace and means['off_chance'] < 0.01 * chance
+        vanished = area is not None and area < self.area[0]
+        saturated = area is not None and area > self.area[1]
+        lost = area is None or vanished or saturated
         for name, found in (
             ('dead', dead),
             ('chance', stuck and not dead),
-            ('vanished', area is not None and area < self.area[0]),
-            ('saturated', area is not None and area > self.area[1]),
+            ('vanished', vanished),
+            ('saturated', saturated),
+            ('shrunk', not lost and start is not None and area < start / 10),
+            ('alike', not lost and spread is not None and spread < self.spread),
+            (
+                'border',
+                not lost and border is not None and border > max(self.border, area),
+            ),
         ):
             if found and name not in self._warned:
                 self._warned.add(name)
                 runner.logger.warning(
                     'Collapse in epoch %d: %s',
                     runner.epoch + 1,
-                    CURES[name].format(area=area),
+                    CURES[name].format(
+                        area=area, start=start, border=border, spread=spread
+                    ),
                 )
+
+    def _start_of(self, runner: Runner) -> float | None:
+        """Give the area of the first step with maps; a checkpoint keeps it."""
+        hub = getattr(runner, 'message_hub', None)
+        known = None if hub is None else hub.runtime_info.get('fg_area_start')
+        if known is not None or self._start is None:
+            return known
+        start = float(self._start)
+        if hub is not None:
+            hub.update_info('fg_area_start', start)
+        return start

@@ -17,9 +17,19 @@ from mmengine.runner import Runner
 from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.utils.configs import (
     dataloaders,
-    follow_classes,
     load_config_file,
     set_data_root,
+    settle,
+)
+
+#: Hooks that mmengine adds by itself, and leaves out where they are None.
+MMENGINE_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
 )
 
 
@@ -66,9 +76,8 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
         split: Whose folders are the classes, where the config counts them in
             the data.
     """
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    follow_classes(cfg, split, args.cfg_options)
+    settle(cfg, split, args.cfg_options)
+    settle_hooks(cfg)
     on_cpu = get_device() == 'cpu'
     for loader in dataloaders(cfg):
         loader.setdefault('collate_fn', dict(type='default_collate'))
@@ -81,6 +90,20 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
             loader['persistent_workers'] = False
     if cfg.launcher != 'none' and on_cpu:
         _use_gloo(cfg)
+
+
+def settle_hooks(cfg: Config) -> None:
+    """Take out the hooks that are set to None, add those of every run, in place.
+
+    mmengine takes None for its own hooks only.
+    """
+    hooks = dict(cfg.get('default_hooks') or {})
+    hooks.setdefault('finite', dict(type='bas_mm.FiniteHook'))
+    cfg.default_hooks = {
+        name: hook
+        for name, hook in hooks.items()
+        if hook is not None or name in MMENGINE_HOOKS
+    }
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -21,6 +21,7 @@ from bas_mm.evaluation.scores import image_parts
 from bas_mm.evaluation.wsol_metric import WSOLMetric, get_boxes, get_field, get_mask
 from bas_mm.localization import as_array
 from bas_mm.registry import METRICS
+from bas_mm.utils.files import without_nan
 
 
 @METRICS.register_module()
@@ -125,7 +126,7 @@ class DumpMaps(WSOLMetric):
         if mask is not None:
             _write(self._file('masks', key, 'png'), mask.astype(np.uint8))
         self._write_view(sample, key)
-        return dict(entry=json.dumps(entry).encode())
+        return dict(entry=json.dumps(without_nan(entry)).encode())
 
     def _entry(self, sample: dict, image: str) -> dict[str, Any]:
         """Give the entry of an image in ``samples.json``."""
@@ -289,4 +290,4 @@ def _write(file: Path, image: np.ndarray) -> None:
 
 
 def _write_json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+    file.write_text(json.dumps(without_nan(content), indent=1) + '\n', encoding='utf-8')

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bas_mm.evaluation.broken import BrokenCount
 from bas_mm.evaluation.loc_breakdown import LocBreakdown
 from bas_mm.evaluation.loc_errors import LocErrors
 from bas_mm.evaluation.max_box_acc import MaxBoxAcc
@@ -355,11 +356,13 @@ def evaluate_maps(
     if masks:
         metrics += [PxAP(pxap_step, resize=resize), PeakIoU()]
     size = 0
-    for sample in samples:
+    broken = BrokenCount()
+    for sample in broken.watch(samples):
         for metric in metrics:
             metric.process({}, [sample])
         size += 1
     results: dict[str, float] = {}
     for metric in metrics:
         results.update(metric.evaluate(size))
+    results.update(broken.report(metrics[0].scores, size))
     return results

@@ -104,6 +104,10 @@ class ScoreFile(ImageTable):
         path: The file.
         k: Number of classes kept.
 
+    Attributes:
+        lengths: From a number of classes to the images with so many scores.
+        not_finite: The images with scores that are NaN or infinite.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it has another extension or holds no scores.
@@ -119,6 +123,8 @@ class ScoreFile(ImageTable):
             raise ValueError(
                 f'{self.name}: the extension must be one of {sorted(readers)}.'
             )
+        self.lengths: dict[int, list[str]] = {}
+        self.not_finite: list[str] = []
         for img_path, scores in readers[path.suffix](path):
             scores = np.asarray(scores, np.float64)
             if scores.ndim != 1 or scores.size == 0:
@@ -126,6 +132,9 @@ class ScoreFile(ImageTable):
                     f'{self.name}: {img_path!r} has scores of the shape '
                     f'{scores.shape}; (num_classes,) is needed.'
                 )
+            self.lengths.setdefault(scores.size, []).append(img_path)
+            if not np.isfinite(scores).all():
+                self.not_finite.append(img_path)
             self.add(img_path, topk_labels(scores, k).astype(np.int32))
         if not len(self):
             raise ValueError(f'{self.name} holds no scores.')

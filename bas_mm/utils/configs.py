@@ -10,6 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
+from bas_mm.utils.overrides import check_topk, merge_options
+
 #: Data sets that make their folder on first use.
 SELF_MADE_DATASETS = ('ToyLocalization',)
 
@@ -125,11 +127,70 @@ def read_config(
     cfg = load_config_file(name)
     if data_root is not None:
         set_data_root(cfg, data_root)
-    if cfg_options:
-        cfg.merge_from_dict(dict(cfg_options))
-    follow_classes(cfg, split, cfg_options)
+    settle(cfg, split, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     return cfg
+
+
+def settle(
+    cfg: Config, split: str, cfg_options: Mapping[str, Any] | None = None
+) -> None:
+    """Apply the options of the command line, and what follows from them, in place.
+
+    Args:
+        cfg: The config.
+        split: Whose folders are the classes, see :func:`follow_classes`.
+        cfg_options: Settings that win.
+
+    Raises:
+        ValueError: If there is no such setting, or one is not allowed.
+    """
+    merge_options(cfg, cfg_options)
+    share_annotations(cfg)
+    follow_classes(cfg, split, cfg_options)
+    check_topk(cfg, cfg_options)
+
+
+def share_annotations(cfg: Config) -> None:
+    """Make ``box_file`` and ``mask_dir`` settings of the data, in place.
+
+    Given on the top of the config, or to one of the data sets of a folder, they
+    are those of validation and test; and for all of them, such a folder is no
+    class.
+
+    Raises:
+        ValueError: If they are given on the top and no data set takes them.
+    """
+    loaders = {
+        split: list(leaf_datasets(loader.get('dataset')))
+        for split in ('train', 'val', 'test')
+        if isinstance(loader := cfg.get(f'{split}_dataloader'), Mapping)
+    }
+    ours = [
+        leaf
+        for leaves in loaders.values()
+        for leaf in leaves
+        if str(leaf.get('type')).endswith('CustomLocalization')
+    ]
+    for name in ('box_file', 'mask_dir'):
+        top = cfg.get(name)
+        if top and not ours:
+            raise ValueError(
+                f'{name}={top} is for images of your own (CustomLocalization): the '
+                'data sets of this config find their boxes and masks by themselves.'
+            )
+        for leaf in ours:
+            same = [
+                one for one in ours if one.get('data_root') == leaf.get('data_root')
+            ]
+            given = list(dict.fromkeys(one[name] for one in same if one.get(name)))
+            given = given or ([top] if top else [])
+            out = [one for one in given if one not in leaf.get('leave_out', ())]
+            if out:
+                leaf['leave_out'] = [*leaf.get('leave_out', ()), *out]
+            if leaf.get(name) is None and len(given) == 1:
+                if not any(leaf is one for one in loaders.get('train', ())):
+                    leaf[name] = given[0]
 
 
 def follow_classes(

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 #: What is taken for an image in a folder.
 IMG_EXTENSIONS = (
     '.jpg',
@@ -97,17 +99,23 @@ def check_output(
     raise OSError(f'{path} cannot be written: {fault}. Give another path to {option}.')
 
 
-def without_nan(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Give figures for a json file, which has no NaN: None instead.
+def without_nan(value: Any) -> Any:
+    """Give something for a json file, which has no NaN and infinity: None there.
+
+    Args:
+        value: Figures, lists and dicts, one in the other.
 
     Example:
-        >>> without_nan({'a': 1.5, 'b': float('nan'), 'c': [1, 2]})
-        {'a': 1.5, 'b': None, 'c': [1, 2]}
+        >>> without_nan({'a': 1.5, 'b': float('nan'), 'c': [1, float('inf')]})
+        {'a': 1.5, 'b': None, 'c': [1, None]}
     """
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in figures.items()
-    }
+    if isinstance(value, Mapping):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(one) for one in value]
+    if isinstance(value, (float, np.floating)) and not math.isfinite(value):
+        return None
+    return value
 
 
 class FreshPaths:

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from bas_mm.utils.finite import require_finite_weights
+
 
 class LoadWatch:
     """Watches what a module's loads of state dicts leave as it is.
@@ -177,6 +179,29 @@ def explain_misfit(model: nn.Module, state: Mapping[str, Any], name: str) -> str
     ]
     return (
         f'{text}. Of its weights {"; ".join(parts)}. Give the config that '
-        'it was trained with, or the checkpoint alone as `model` if it '
-        'carries its config.'
+        'it was trained with (or, but for `bas-mm test`, the checkpoint alone as '
+        '`model` if it carries its config).'
     )
+
+
+def fill_model(model: nn.Module, checkpoint: Mapping[str, Any], name: str) -> None:
+    """Load weights into a model; every one must fit.
+
+    The one way of all tools that do not train.
+
+    Args:
+        model: The model.
+        checkpoint: A checkpoint of the runner, or a state dict.
+        name: Its name, for the error.
+
+    Raises:
+        ValueError: If they do not fit, or are not finite; says what, and the
+            likely cure.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(explain_misfit(model, state, name)) from error
+    require_finite_weights(state, f'The checkpoint {name!r}')

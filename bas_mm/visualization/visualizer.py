@@ -68,6 +68,18 @@ class WSOLVisualizer(UniversalVisualizer):
         self.min_side = min_side
         self.channel_order = channel_order
 
+    def add_scalars(
+        self, scalar_dict: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Write figures to the log; those that are not finite are left out.
+
+        The log is json, which has no NaN.
+        """
+        kept = {
+            key: v for key, v in scalar_dict.items() if np.isfinite(as_array(v)).all()
+        }
+        super().add_scalars(kept, *args, **kwargs)
+
     def draw(
         self,
         image: np.ndarray,

@@ -8,6 +8,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     class_check=dict(type='bas_mm.ClassCheckHook'),
+    finite=dict(type='bas_mm.FiniteHook'),
     monitor=dict(type='bas_mm.WSOLMonitorHook'),
     grid=dict(type='bas_mm.GridHook'),
     calibrate=dict(type='bas_mm.CalibrateHook'),

@@ -2,7 +2,6 @@ import os.path as osp
 
 import pytest
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 REPO = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -34,15 +33,3 @@ def mini():
         return path
 
     return find
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    """What is said to the log as a warning."""
-    seen = []
-    monkeypatch.setattr(
-        MMLogger.get_current_instance(),
-        'warning',
-        lambda text, *args: seen.append(text),
-    )
-    return seen

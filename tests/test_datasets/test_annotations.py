@@ -2,14 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from bas_mm.datasets.annotations import (
-    loaded_size,
-    read_coco_boxes,
-    read_table,
-    read_voc_boxes,
-)
+from bas_mm.datasets.annotations import read_coco_boxes, read_table, read_voc_boxes
 from tests.helpers.data import voc, write_text
 
 
@@ -99,14 +93,3 @@ def test_broken_coco(tmp_path, text):
     write_text(tmp_path, 'b.json', text=text)
     with pytest.raises(ValueError, match=r'b\.json: expected a COCO json file with'):
         read_coco_boxes(str(tmp_path / 'b.json'))
-
-
-@pytest.mark.parametrize('orientation', range(1, 9))
-def test_loaded_size(tmp_path, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = str(tmp_path / 'a.jpg')
-    Image.new('RGB', (50, 40)).save(path, exif=exif)
-    assert loaded_size(path) == ((40, 50) if orientation > 4 else (50, 40))
-    Image.new('RGB', (50, 40)).save(path)
-    assert loaded_size(path) == (50, 40)

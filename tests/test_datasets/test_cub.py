@@ -88,7 +88,7 @@ def test_given_classes_win(root):
         (
             'bounding_boxes.txt',
             '1 1 1 5 5\n2 1 1 0 5\n3 1 1 5 5\n',
-            'id 2: expected .* width and a height above 0',
+            r'b\.jpg \(id 2\): the box \(1, 1, 1, 6\) has no area .1 of 2 boxes',
         ),
         ('bounding_boxes.txt', '1 1 1 5 5\n2 1 1 nan 5\n3 1 1 5 5\n', 'id 2'),
         (

@@ -1,36 +1,10 @@
-import logging
 import math
 
 import pytest
 import torch
-from torch import nn
 
 from bas_mm.engine import ClassCheckHook, ClsWarmupHook, WSOLMonitorHook
-
-
-class Runner:
-    """The little of a runner that the hooks read."""
-
-    def __init__(self, steps=4, num_classes=5, classes=tuple('abcde')):
-        self.epoch = self.iter = 0
-        self.max_epochs = 9
-        self.cfg = dict(model=dict(head=dict()))
-        self.logger = logging.getLogger('runner')
-        self.model = nn.Module()
-        self.model.head = nn.Module()
-        self.model.head.num_classes = num_classes
-        loader = type('Loader', (), {'__len__': lambda self: steps})()
-        loader.dataset = type('Data', (), dict(metainfo=dict(classes=classes)))()
-        self.train_dataloader = self.val_dataloader = loader
-        self.test_dataloader = loader
-
-
-def run(hook, runner, steps, **stats):
-    outputs = {k: torch.tensor(float(v)) for k, v in stats.items()}
-    for _ in range(steps):
-        hook.after_train_iter(runner, runner.iter, outputs=outputs)
-        runner.iter += 1
-
+from tests.helpers.runner import Runner, run
 
 SOUND = dict(acc=50, loss_cls=0.5, peak_logit=9, fg_area=0.3, bg_ratio=0.7)
 

@@ -125,7 +125,14 @@ def test_warm_up_and_all_weights_0_are_cross_entropy(kwargs):
 def test_figures_for_the_log_stand_among_the_losses():
     model = build_model().train()
     losses = model(torch.randn(2, 3, 64, 64), make_samples(3, 1), mode='loss')
-    assert set(losses) == {*TERMS, *FIGURES, 'fg_area', 'bg_ratio'}
+    assert set(losses) == {
+        *TERMS,
+        *FIGURES,
+        'fg_area',
+        'bg_ratio',
+        'fg_border',
+        'fg_spread',
+    }
     summed, logged = model.parse_losses(losses)
     torch.testing.assert_close(summed, sum(losses[name] for name in TERMS))
     assert set(logged) == {'loss', *losses}

@@ -1,11 +1,60 @@
-"""Loading of boxes and masks."""
+"""Loading of images, boxes and masks."""
+
+from typing import Any
 
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmcv.transforms import LoadImageFromFile as StockLoader
 from mmengine import fileio
 
 from bas_mm.registry import TRANSFORMS
+from bas_mm.utils.images import read_image
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(StockLoader):
+    """Load an image with the reader of inference: same files, same errors.
+
+    A file that is no image, or has lost its end (which OpenCV would fill with
+    gray), stops with its name. To leave such files out, set
+    ``on_error='skip'`` of the data set.
+
+    **Added Keys:**
+
+    - img: BGR, ``(h, w, 3)`` uint8 (or as ``color_type`` says)
+    - img_shape, ori_shape: ``(h, w)``
+
+    Args:
+        *args, **kwargs: Those of :class:`mmcv.transforms.LoadImageFromFile`.
+
+    Raises:
+        ValueError: If ``ignore_empty`` is set: another image, drawn at random,
+            would silently take the place.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.ignore_empty or self.file_client_args is not None:
+            raise ValueError(
+                'bas_mm.LoadImageFromFile takes no `ignore_empty`, which puts a random '
+                "image in the place of one that cannot be read (set on_error='skip' of "
+                'the data set), and no `file_client_args` (use `backend_args`).'
+            )
+
+    def transform(self, results: dict) -> dict:
+        """Load the image of ``img_path``."""
+        image = read_image(
+            results['img_path'],
+            self.color_type,
+            thorough=False,
+            backend=self.imdecode_backend,
+            backend_args=self.backend_args,
+        )
+        if self.to_float32:
+            image = image.astype(np.float32)
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        return results
 
 
 @TRANSFORMS.register_module()
@@ -79,7 +128,7 @@ class LoadLocAnnotations(BaseTransform):
 
     def _load_mask(self, path: str, shape: tuple[int, int]) -> np.ndarray:
         """Read a mask, ``shape`` uint8, of 0, 1 and 255."""
-        gray = _load_gray(path)
+        gray = load_gray(path)
         if gray.shape != tuple(shape):
             raise ValueError(
                 f'The mask `{path}` has {gray.shape[1]}x{gray.shape[0]} '
@@ -99,7 +148,7 @@ class LoadLocAnnotations(BaseTransform):
         )
 
 
-def _load_gray(path: str) -> np.ndarray:
+def load_gray(path: str) -> np.ndarray:
     """Read an image without colors, ``(h, w)``; a palette gives its indices."""
     gray = mmcv.imfrombytes(fileio.get(path), flag='unchanged', backend='pillow')
     if gray.dtype == bool:

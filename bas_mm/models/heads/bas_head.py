@@ -100,10 +100,39 @@ class BASHead(CAMHead):
             return rerun(views * bg, frozen=True, stage=0).logits
 
         fg = self.class_maps(acts, target[:, None])
-        return self.loss_module(acts, target, fg, background)
+        losses = self.loss_module(acts, target, fg, background)
+        return {**losses, **map_figures(fg)}
 
     def cls_loss(self, acts: Acts, target: torch.Tensor) -> Losses:
         """Give the loss of classification alone; the other terms are 0."""
         losses = self.loss_module(acts, target)
         losses['loss_ac'] = losses['loss_ac'] + zero_of(self.generator)
         return losses
+
+
+@torch.no_grad()
+def map_figures(fg: torch.Tensor) -> Losses:
+    """Give figures of the maps of a batch that tell a collapse.
+
+    Args:
+        fg: Maps of 0 to 1, ``(B, 1, H, W)``.
+
+    Returns:
+        ``fg_border``, the mean of the outermost cells; and, for two images or
+        more, ``fg_spread``: how far the maps differ from each other, the standard
+        deviation over the batch (root mean square over the cells) as a share of
+        the largest that their mean allows. 0 for maps that are all alike.
+
+    Example:
+        >>> map_figures(torch.eye(2)[:, None, None])
+        {'fg_border': tensor(0.5000), 'fg_spread': tensor(1.)}
+    """
+    fg = fg.detach().float()
+    inner = fg[..., 1:-1, 1:-1]
+    ring = fg[0].numel() - inner[0].numel()
+    figures = {'fg_border': (fg.sum() - inner.sum()) / (ring * len(fg))}
+    if len(fg) > 1:
+        mean = fg.mean()
+        most = (mean * (1 - mean)).clamp(min=1e-12)
+        figures['fg_spread'] = (fg.var(0, correction=0).mean() / most).sqrt()
+    return figures

@@ -1,9 +1,13 @@
 # Images of your own: a folder for each class; boxes and masks are optional.
 dataset_type = 'bas_mm.CustomLocalization'
 data_root = 'data/custom'
+# boxes (COCO json, or a folder of VOC XML) and masks (a folder of PNG) for the test;
+# below the data root, or absolute
+box_file = ''
+mask_dir = ''
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='bas_mm.LoadImageFromFile'),
     dict(
         type='Resize',
         scale=(256, 256),
@@ -17,7 +21,7 @@ train_pipeline = [
 ]
 
 _load = [
-    dict(type='LoadImageFromFile'),
+    dict(type='bas_mm.LoadImageFromFile'),
     dict(type='bas_mm.LoadLocAnnotations'),
     dict(
         type='Resize',

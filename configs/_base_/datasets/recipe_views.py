@@ -2,7 +2,7 @@
 # crops for the class scores of a test. Boxes count pixels as stored, before any
 # EXIF turn.
 train_pipeline = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
+    dict(type='bas_mm.LoadImageFromFile', color_type='color_ignore_orientation'),
     dict(
         type='Resize',
         scale=(256, 256),
@@ -16,7 +16,7 @@ train_pipeline = [
 ]
 
 _load = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
+    dict(type='bas_mm.LoadImageFromFile', color_type='color_ignore_orientation'),
     # the gray levels of CUB's masks tell how many annotators agree
     dict(type='bas_mm.LoadLocAnnotations', threshold=128),
     dict(

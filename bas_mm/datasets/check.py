@@ -1,0 +1,166 @@
+"""A data set read as a whole: what is in it, and what is wrong with it."""
+
+import os.path as osp
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
+
+from bas_mm.datasets.checked import UNREADABLE
+from bas_mm.datasets.files import list_folders, require_folder
+from bas_mm.datasets.transforms.loading import load_gray
+from bas_mm.utils.images import read_image, read_parallel
+
+#: Layout to its data set and the splits that are looked at.
+LAYOUTS: dict[str, tuple[str, Sequence[str]]] = dict(
+    cub=('bas_mm.CUBLocalization', ('train', 'test')),
+    ilsvrc=('bas_mm.ImageNetLocalization', ('train', 'val')),
+    custom=('bas_mm.CustomLocalization', ('train', 'test')),
+)
+MASKS = 'masks that cannot be used'
+EMPTY = 'classes without images'
+
+
+@dataclass
+class SplitReport:
+    """What is in a split.
+
+    Attributes:
+        split: Its name.
+        classes: Number of images of each class, by name.
+        boxes: Number of images with boxes.
+        masks: Number of images with masks.
+        problems: Kind to what is wrong, one text for each case.
+        cause: The likely cause of bad boxes, ``''`` for none.
+    """
+
+    split: str
+    classes: dict[str, int]
+    boxes: int = 0
+    masks: int = 0
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    cause: str = ''
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return sum(self.classes.values())
+
+
+def find_layout(data_root: str) -> str:
+    """Tell the layout of a data folder: 'cub', 'ilsvrc' or 'custom'.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    root = require_folder(data_root)
+
+    def has(*names: str) -> bool:
+        return any(osp.exists(osp.join(root, name)) for name in names)
+
+    if has('images.txt'):
+        return 'cub'
+    if has('meta/train.txt', 'meta/val.txt', 'bbox/val', 'Annotations/CLS-LOC'):
+        return 'ilsvrc'
+    return 'custom'
+
+
+def check_data(
+    data_root: str,
+    layout: str | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Iterator[SplitReport]:
+    """Read every image, box and mask of a data folder once.
+
+    Args:
+        data_root: The folder.
+        layout: One of ``LAYOUTS``; by default what :func:`find_layout` tells.
+        workers: Number of threads that read.
+        progress: Show a bar for each split.
+        **settings: Of the data set, such as ``box_file``.
+
+    Yields:
+        A report for each split.
+
+    Raises:
+        FileNotFoundError: If the folder, or a list in it, is missing.
+        ValueError: If a list cannot be read.
+    """
+    kind, splits = LAYOUTS[layout or find_layout(data_root)]
+    if kind.endswith('CustomLocalization'):
+        splits = _own_splits(data_root)
+    elif kind.endswith('ImageNetLocalization'):
+        there = [s for s in splits if osp.isdir(osp.join(data_root, s))]
+        splits = there or splits
+    for split in splits:
+        config = dict(type=kind, data_root=data_root, split=split, **settings)
+        if split != 'train':
+            config['test_mode'] = True
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            dataset = DATASETS.build(
+                dict(config, on_error='skip', lazy_init=True, pipeline=[])
+            )
+        dataset.scan = False  # here it is done with a bar
+        dataset.full_init()
+        yield _report(dataset, split, workers, progress)
+
+
+def _own_splits(data_root: str) -> Sequence[str]:
+    """Give the splits of a folder for each class."""
+    root = require_folder(data_root)
+    names = [n for n in ('train', 'test', 'val') if osp.isdir(osp.join(root, n))]
+    layout = [name for name in names if list_folders(osp.join(root, name))]
+    if not layout:
+        return ('train', 'test')
+    # a single one is not divided: what is missing is for training to say
+    return layout
+
+
+def _report(
+    dataset: Any, split: str, workers: int | None, progress: bool
+) -> SplitReport:
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    names = list(dataset.metainfo['classes'])
+    # two classes of ImageNet may have one name
+    names = [n if names.count(n) == 1 else f'{n} ({i})' for i, n in enumerate(names)]
+    counts = Counter(info['gt_label'] for info in infos)
+    report = SplitReport(split, {name: counts[i] for i, name in enumerate(names)})
+    report.boxes = sum(len(info.get('gt_bboxes', ())) > 0 for info in infos)
+    report.masks = sum('seg_map_path' in info for info in infos)
+    report.problems = {kind: list(found) for kind, found in dataset.findings.items()}
+    report.cause = next((c.summary() for c in dataset.checks if c.faults), '')
+    label = f'Reading {split}' if progress else ''
+    for image, mask in read_parallel(_look, infos, workers, label):
+        for kind, fault in ((UNREADABLE, image), (MASKS, mask)):
+            if fault:
+                report.problems.setdefault(kind, []).append(fault)
+    without = [name for name, count in report.classes.items() if not count]
+    if without and split == 'train':
+        report.problems[EMPTY] = without
+    return report
+
+
+def _look(info: dict[str, Any]) -> tuple[str, str]:
+    """Read the image and the mask of an info; say what is wrong with each."""
+    try:
+        shape = read_image(info['img_path'], 'color_ignore_orientation').shape[:2]
+    except (OSError, ValueError) as error:
+        return str(error), ''
+    path = info.get('seg_map_path')
+    if path is None:
+        return '', ''
+    try:
+        mask = load_gray(path)
+    except (OSError, ValueError) as error:
+        return '', f'{path}: {error}'
+    if mask.shape not in (shape, shape[::-1]):
+        return '', (
+            f'{path}: the mask has {mask.shape[1]}x{mask.shape[0]} pixels, its image '
+            f'{shape[1]}x{shape[0]}'
+        )
+    return '', '' if mask.any() else f'{path}: the mask is empty'
