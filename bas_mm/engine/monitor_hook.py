@@ -142,20 +142,21 @@ class WSOLMonitorHook(Hook):
         dead = means.get('peak_logit') == 0
         # every training starts at ln C: not before the rate has warmed up
         stuck = runner.iter + 1 >= self.grace and means['off_chance'] < 0.01 * chance
-        vanished = area is not None and area < self.area[0]
-        saturated = area is not None and area > self.area[1]
+        if area is None:
+            vanished = saturated = shrunk = outside = False
+        else:
+            vanished, saturated = area < self.area[0], area > self.area[1]
+            shrunk = start is not None and area < start / 10
+            outside = border is not None and border > max(self.border, area)
         lost = area is None or vanished or saturated
         for name, found in (
             ('dead', dead),
             ('chance', stuck and not dead),
             ('vanished', vanished),
             ('saturated', saturated),
-            ('shrunk', not lost and start is not None and area < start / 10),
+            ('shrunk', not lost and shrunk),
             ('alike', not lost and spread is not None and spread < self.spread),
-            (
-                'border',
-                not lost and border is not None and border > max(self.border, area),
-            ),
+            ('border', not lost and outside),
         ):
             if found and name not in self._warned:
                 self._warned.add(name)

@@ -104,9 +104,9 @@ class ResumableRunner(Runner):
         self._go_on(meta)
 
     def _go_on(self, meta: dict[str, Any]) -> None:
-        loop = self.train_loop
+        loop: Any = self.train_loop
         if isinstance(loop, ResumableTrainLoop):
-            loop.validated = meta.get('validated', loop.epoch)
+            loop.validated = meta.get('validated', loop.epoch)  # type: ignore[assignment]
             done = loop.iter - loop.epoch * len(loop.dataloader)
             if not 0 <= done <= len(loop.dataloader):
                 # the epochs were of another length

@@ -55,7 +55,7 @@ def require_finite_weights(state: Mapping[str, Any], name: str) -> None:
         )
 
 
-def require_finite(values: Sequence[Any], names: Sequence[Any], what: str) -> None:
+def require_finite(values: Any, names: Sequence[Any], what: str) -> None:
     """Refuse what a model says of images where it is not finite.
 
     Args:
