@@ -23,6 +23,20 @@ METHODS = {
     'ram': {'aux_losses': [dict(type='bas_mm.RAMLoss')]},
     'scg': {'refiner.type': 'bas_mm.SCGRefiner'},
     'flips': {'refiner': dict(type='bas_mm.FlipScaleRefiner', scales=[1.5])},
+    'acol': {'head.type': 'bas_mm.ACoLHead'},
+    'spg': {
+        'neck.taps': ['layer2', 'layer3'],
+        'head.type': 'bas_mm.SPGHead',
+        'head.tap_channels': [8, 16],
+    },
+    'danet': {
+        'neck.taps': ['layer2'],
+        'head.type': 'bas_mm.DANetHead',
+        'head.levels': [[0, 1, 1]],
+        'head.level_channels': [8],
+        'head.level_widths': [4],
+    },
+    'i2c': {'aux_losses': [dict(type='bas_mm.I2CLoss')]},
     'zoom': {'refiner': dict(type='bas_mm.ZoomRefiner', max_area=1.0)},
 }
 
