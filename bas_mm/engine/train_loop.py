@@ -75,7 +75,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def _batches(self, done: int) -> Any:
         """Give the batches of the epoch from the given one on."""
-        sampler = getattr(self.dataloader, 'batch_sampler', None)
+        sampler: Any = getattr(self.dataloader, 'batch_sampler', None)
         if self.runner.deterministic:
             # what a sampler draws without a seed of its own
             seed_all(mix_seed(STEP, self.runner.seed, self._epoch))
