@@ -18,7 +18,7 @@ from typing import Any
 import bas_mm
 from bas_mm.apis.exports import FORMATS
 from bas_mm.apis.inferencer import WSOLInferencer
-from bas_mm.commands.localize import finishing
+from bas_mm.commands.localize import finishing, open_journal
 from bas_mm.structures import TestOptions
 from bas_mm.utils.configs import build_dataset, first_dataset, read_config
 from bas_mm.utils.options import (
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Export; what was found before an error is written."""
+    """Export; what was found before an error or a kill is not lost."""
     FORMATS[args.format].check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     inferencer = WSOLInferencer(cfg, args.checkpoint, args.device, view=args.view)
@@ -90,23 +90,30 @@ def run(args: argparse.Namespace) -> None:
     )
     source = describe_source(args, options, data_root)
     export = FORMATS[args.format](args.out, inferencer.classes, source)
-    results = inferencer.stream(
-        [(name_image(info['img_path'], data_root), info['img_path']) for info in infos],
+    images = [
+        (name_image(info['img_path'], data_root), str(info['img_path']))
+        for info in infos
+    ]
+    asked = dict(source, cfg_options=args.cfg_options)
+    journal = open_journal(export, asked, images)
+    todo = [i for i, image in enumerate(images) if image not in journal.done]
+    results = todo and inferencer.stream(
+        [images[i] for i in todo],
         batch_size=args.batch_size,
         threshold=args.threshold,
         topk=args.topk,
-        labels=labels if use_labels else None,
+        labels=[labels[i] for i in todo] if use_labels else None,
         multi=args.multi,
         return_mask=True,
         on_error=args.on_error,
     )
-    with finishing(export, inferencer, objects=True):
+    with finishing(journal, inferencer, objects=True):
         for result in results:
             label = result['pred_label']
             if use_labels:
-                label = int(labels[result['index']])
+                label = int(labels[todo[result['index']]])
             score = float(result['scores'][label])
-            export.add(
+            journal.add(
                 result['name'],
                 result['ori_shape'],
                 [(label, score, box) for box in result.get('bboxes', [result['bbox']])],

@@ -14,12 +14,13 @@ DIR gets a drawing of each image and, by --format,
 import argparse
 import contextlib
 import os.path as osp
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bas_mm.apis.exports import FORMATS, Export, Found
 from bas_mm.apis.images import list_images
 from bas_mm.apis.inferencer import Result, WSOLInferencer
+from bas_mm.apis.journal import Journal, stamp
 from bas_mm.utils.options import add_inference_arguments, add_model_arguments
 from bas_mm.utils.texts import plural
 
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Localize; what was found before an error is written."""
+    """Localize; what was found before an error or a kill is not lost."""
     path = osp.join(args.out_dir, FILES[args.format])
     FORMATS[args.format].check_path(path, '--out-dir')
     images = list_images(args.inputs, leave_out=args.out_dir)
@@ -79,8 +80,13 @@ def run(args: argparse.Namespace) -> None:
         multi=args.multi,
     )
     export = FORMATS[args.format](path, inferencer.classes, info)
-    results = inferencer.stream(
-        images,
+    stems = {osp.splitext(name)[0].lower() for name, _ in images}
+    clear = args.no_pictures or len(stems) == len(images)  # names of the drawings
+    asked = dict(info, pictures=not args.no_pictures)
+    journal = open_journal(export, asked, images if clear else [])
+    todo = [item for item in images if (item[0], str(item[1])) not in journal.done]
+    results = todo and inferencer.stream(
+        todo,
         batch_size=args.batch_size,
         threshold=args.threshold,
         topk=args.topk,
@@ -89,10 +95,10 @@ def run(args: argparse.Namespace) -> None:
         show_dir=None if args.no_pictures else args.out_dir,
         on_error=args.on_error,
     )
-    with finishing(export, inferencer):
+    with finishing(journal, inferencer):
         for result in results:
             drawing = result.get('vis_path')
-            export.add(
+            journal.add(
                 result['name'],
                 result['ori_shape'],
                 list_found(result),
@@ -104,16 +110,34 @@ def run(args: argparse.Namespace) -> None:
                 print('\n'.join(describe(result, inferencer.classes)), flush=True)
 
 
+def open_journal(
+    export: Export, asked: Mapping[str, Any], images: Iterable[tuple[str, Any]]
+) -> Journal:
+    """Take what a run that was killed found, and say so.
+
+    Args:
+        export: What is written.
+        asked: What the result depends on.
+        images: Name and file of the images.
+    """
+    weights = asked.get('weights') or asked.get('checkpoint') or asked.get('model')
+    journal = Journal(export, dict(asked, stamp=stamp(weights)), images)
+    if journal.done:
+        count = plural(len(journal.done), 'image')
+        print(f'Going on after {count} of {journal.path}', flush=True)
+    return journal
+
+
 @contextlib.contextmanager
 def finishing(
-    export: Export, inferencer: WSOLInferencer, objects: bool = False
+    journal: Journal, inferencer: WSOLInferencer, objects: bool = False
 ) -> Iterator[None]:
     """Write what was found in the end, also when an error ends it, and say so.
 
     Where nothing was found, an earlier result stays.
 
     Args:
-        export: What is written.
+        journal: What is written, and until then.
         inferencer: What finds it.
         objects: Whether to say how many objects there are.
 
@@ -122,7 +146,7 @@ def finishing(
             out.
         FileNotFoundError: If it is not there; likewise.
     """
-    complete = False
+    complete, export = False, journal.export
     try:
         yield
         complete = True
@@ -142,6 +166,7 @@ def finishing(
                 counts.append(plural(export.num_objects, 'object'))
             counts.append(f'{len(export.skipped)} left out')
             print(f'{", ".join(counts)}: {export.path}', flush=True)
+        journal.close()
 
 
 def list_found(result: Result) -> list[Found]:

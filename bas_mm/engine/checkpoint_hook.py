@@ -61,6 +61,8 @@ class AtomicCheckpointHook(CheckpointHook):
         OSError: If a checkpoint cannot be written.
     """
 
+    backend_args: dict[str, Any] | None
+
     def before_train(self, runner: Runner) -> None:
         """Take the backend that writes whole files; tidy up after kills."""
         super().before_train(runner)
