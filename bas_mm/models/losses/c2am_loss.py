@@ -27,7 +27,7 @@ def _pull(x: torch.Tensor, alpha: float) -> torch.Tensor:
 def c2am_losses(
     fg: torch.Tensor, bg: torch.Tensor, alpha: float
 ) -> dict[str, torch.Tensor]:
-    """Give the losses of C2AM (Xie et al., CVPR 2022, Sec. 3.2).
+    """Give the losses of C2AM (Xie et al., CVPR 2022).
 
     No label is needed: an image's foreground is the features under its map,
     its background those under 1 minus the map.

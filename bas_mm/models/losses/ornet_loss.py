@@ -15,7 +15,7 @@ def ornet_losses(
 ) -> dict[str, torch.Tensor]:
     """Give the losses of ORNet's second stage, beside the evaluator's own.
 
-    Xie et al., ICCV 2021, Sec. 3.3.
+    Xie et al., ICCV 2021.
 
     Args:
         attention: Values in [0, 1], ``(B, 1, h, w)``.
