@@ -7,6 +7,8 @@ from bas_mm.models.classifiers import (
     WSOLClassifier,
 )
 from bas_mm.models.data_preprocessor import WSOLDataPreprocessor
+from bas_mm.models.descriptors import DDT, ddt
+from bas_mm.models.ellipse import EllipseMask, ellipse_mask
 from bas_mm.models.erasing import keep_below
 from bas_mm.models.heads import (
     ACoLHead,
@@ -22,7 +24,16 @@ from bas_mm.models.heads import (
     threshold_avg_pool,
 )
 from bas_mm.models.inserts import ADL, adl_maps
-from bas_mm.models.losses import AMCLoss, I2CLoss, RAMLoss, ram_loss
+from bas_mm.models.losses import (
+    AMCLoss,
+    C2AMLoss,
+    I2CLoss,
+    ORNetLoss,
+    RAMLoss,
+    c2am_losses,
+    ornet_losses,
+    ram_loss,
+)
 from bas_mm.models.necks import SplitNeck
 from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, ZoomRefiner, scg
 
@@ -32,15 +43,19 @@ __all__ = [
     'AMCLoss',
     'BASClassifier',
     'BASHead',
+    'C2AMLoss',
     'CAMClassifier',
     'CAMHead',
     'DANetHead',
+    'DDT',
     'EILHead',
     'EfficientNetLite0',
+    'EllipseMask',
     'FlipScaleRefiner',
     'I2CLoss',
     'Localizer',
     'MobileNetV1',
+    'ORNetLoss',
     'RAMLoss',
     'RCAMHead',
     'SCGRefiner',
@@ -52,9 +67,13 @@ __all__ = [
     'WSOLInceptionV3',
     'ZoomRefiner',
     'adl_maps',
+    'c2am_losses',
     'clamped_cam',
+    'ddt',
+    'ellipse_mask',
     'keep_below',
     'map_divergence',
+    'ornet_losses',
     'ram_loss',
     'scg',
     'spg_losses',

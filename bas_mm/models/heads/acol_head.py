@@ -16,7 +16,7 @@ from bas_mm.structures import Acts
 
 @MODELS.register_module()
 class ACoLHead(CAMHead):
-    """Adversarial complementary learning (ACoL, Sec. 3.2).
+    """Adversarial complementary learning (ACoL).
 
     Zhang, Wei, Feng, Yang, Huang, CVPR 2018, `arXiv 1804.06962
     <https://arxiv.org/abs/1804.06962>`_. Two classifiers of one shape, A and

@@ -30,10 +30,10 @@ class DANetActs(Acts):
 def map_divergence(maps: torch.Tensor) -> torch.Tensor:
     """Tell how alike the maps of an image are.
 
-    The discrepancy of DANet's divergent activation (Xue et al., ICCV 2019,
-    Sec. 3.3): cosines between all pairs of maps. Their sum is taken before its
-    absolute value, as in the authors' code, so that maps that are opposites
-    make up for maps that are alike.
+    The discrepancy of DANet's divergent activation (Xue et al., ICCV 2019):
+    cosines between all pairs of maps. Their sum is taken before its absolute
+    value, as in the authors' code, so that maps that are opposites make up for
+    maps that are alike.
 
     Args:
         maps: Shape ``(B, M, h, w)``.

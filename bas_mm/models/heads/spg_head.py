@@ -62,7 +62,7 @@ def spg_losses(
 ) -> dict[str, torch.Tensor]:
     """Give the losses of the side branches of SPG.
 
-    Zhang et al., ECCV 2018, Sec. 3.2. The attention map (bilinear to ``size``,
+    Zhang et al., ECCV 2018. The attention map (bilinear to ``size``,
     then min-max normalized) teaches B2, B2 teaches B1, and both together teach
     C. Each is the mean binary cross-entropy over the sure places of the whole
     batch, see :func:`trimap`; what teaches counts as constant.
