@@ -12,12 +12,12 @@ By --format, --out is
 
 import argparse
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import bas_mm
 from bas_mm.apis.exports import FORMATS
-from bas_mm.apis.inferencer import WSOLInferencer
+from bas_mm.apis.inferencer import Result, WSOLInferencer
 from bas_mm.commands.localize import finishing, open_journal
 from bas_mm.structures import TestOptions
 from bas_mm.utils.configs import build_dataset, first_dataset, read_config
@@ -97,15 +97,19 @@ def run(args: argparse.Namespace) -> None:
     asked = dict(source, cfg_options=args.cfg_options)
     journal = open_journal(export, asked, images)
     todo = [i for i, image in enumerate(images) if image not in journal.done]
-    results = todo and inferencer.stream(
-        [images[i] for i in todo],
-        batch_size=args.batch_size,
-        threshold=args.threshold,
-        topk=args.topk,
-        labels=[labels[i] for i in todo] if use_labels else None,
-        multi=args.multi,
-        return_mask=True,
-        on_error=args.on_error,
+    results: Iterable[Result] = (
+        ()
+        if not todo
+        else inferencer.stream(
+            [images[i] for i in todo],
+            batch_size=args.batch_size,
+            threshold=args.threshold,
+            topk=args.topk,
+            labels=[labels[i] for i in todo] if use_labels else None,
+            multi=args.multi,
+            return_mask=True,
+            on_error=args.on_error,
+        )
     )
     with finishing(journal, inferencer, objects=True):
         for result in results:

@@ -85,15 +85,19 @@ def run(args: argparse.Namespace) -> None:
     asked = dict(info, pictures=not args.no_pictures)
     journal = open_journal(export, asked, images if clear else [])
     todo = [item for item in images if (item[0], str(item[1])) not in journal.done]
-    results = todo and inferencer.stream(
-        todo,
-        batch_size=args.batch_size,
-        threshold=args.threshold,
-        topk=args.topk,
-        classes=args.classes,
-        multi=args.multi,
-        show_dir=None if args.no_pictures else args.out_dir,
-        on_error=args.on_error,
+    results: Iterable[Result] = (
+        ()
+        if not todo
+        else inferencer.stream(
+            todo,
+            batch_size=args.batch_size,
+            threshold=args.threshold,
+            topk=args.topk,
+            classes=args.classes,
+            multi=args.multi,
+            show_dir=None if args.no_pictures else args.out_dir,
+            on_error=args.on_error,
+        )
     )
     with finishing(journal, inferencer):
         for result in results:

@@ -106,7 +106,7 @@ class ResumableRunner(Runner):
     def _go_on(self, meta: dict[str, Any]) -> None:
         loop: Any = self.train_loop
         if isinstance(loop, ResumableTrainLoop):
-            loop.validated = int(meta.get('validated', loop.epoch))
+            loop.validated = int(meta.get('validated', meta['epoch']))
             done = loop.iter - loop.epoch * len(loop.dataloader)
             if not 0 <= done <= len(loop.dataloader):
                 # the epochs were of another length

@@ -63,8 +63,13 @@ def test_study_is_killed_and_resumed(config, tmp_path, monkeypatch, capsys, done
             # the second run dies after its first epoch
             text = (out / 'no-bas-seed0.py').read_text()
             short = tmp_path / 'no-bas-seed0.py'
-            short.write_text(text.replace('max_epochs=2', 'max_epochs=1'))
+            short.write_text(
+                text.replace('max_keep_ckpts=1', 'max_keep_ckpts=2, interval=1')
+            )
             run([*command[:4], str(short), *command[5:]])
+            folder = out / 'no-bas-seed0'
+            (folder / 'epoch_2.pth').unlink()
+            (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
             killed.append(command)
             raise KeyboardInterrupt
         return run(command, **kwargs)

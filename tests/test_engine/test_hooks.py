@@ -1,4 +1,5 @@
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -110,3 +111,23 @@ def test_class_counts(stage):
         r'model\.classifier\.head\.num_classes=5`',
     ):
         getattr(ClassCheckHook(), check)(two)
+
+
+def test_the_monitor_goes_on_inside_an_epoch():
+    outputs = [
+        dict(loss_cls=torch.tensor(1.0), peak_logit=torch.tensor(p)) for p in (0.0, 2.0)
+    ]
+    runner = mock.Mock(_resume=True, iter=0, epoch=0, train_dataloader=[0] * 3)
+    runner.model = torch.nn.Linear(1, 1)
+    first, second = WSOLMonitorHook(), WSOLMonitorHook()
+    checkpoint = {}
+    with mock.patch('bas_mm.engine.monitor_hook.count_classes', return_value=3):
+        for output in outputs:
+            first.after_train_iter(runner, 0, outputs=output)
+        first.before_save_checkpoint(runner, checkpoint)
+        second.after_load_checkpoint(runner, checkpoint)
+        for hook in (first, second):
+            with mock.patch.object(hook, '_check') as check:
+                hook.after_train_iter(runner, 2, outputs=outputs[1])
+            (_, means, _), _ = check.call_args
+            assert means['peak_logit'] == pytest.approx(4 / 3)
