@@ -24,7 +24,14 @@ from bas_mm.analysis.threshold_rules import (
 )
 from bas_mm.apis.model import load_model
 from bas_mm.evaluation import interval
-from bas_mm.localization import as_array, box_iou, map_to_bbox, sweep_largest, view_map
+from bas_mm.localization import (
+    AUTO_SHARE,
+    as_array,
+    box_iou,
+    map_to_bbox,
+    sweep_largest,
+    view_map,
+)
 from bas_mm.models.classifiers.wsol import gt_labels
 from bas_mm.utils.configs import first_dataset, read_config
 from bas_mm.utils.tables import render_table
@@ -309,7 +316,7 @@ def _difference(group: Sequence[Record], base: Sequence[Record]) -> str:
 
 
 #: The rule behind ``threshold='auto'`` of a calibrated model.
-AUTO = '0.6 otsu, training mean'
+AUTO = f'{AUTO_SHARE:g} otsu, training mean'
 
 #: What is correlated with GT-known Loc, from the fields of a calibration.
 CRITERIA = {

@@ -82,7 +82,7 @@ def _part_of_otsu(share: float) -> MapRule:
 #: Rules of a map, by name.
 MAP_RULES: dict[str, MapRule] = {
     'otsu': lambda array: cut_of(array, 'otsu'),
-    **{f'{share:g} otsu': _part_of_otsu(share) for share in (0.5, 0.6, 0.7, 0.8)},
+    **{f'{share:g} otsu': _part_of_otsu(share) for share in (0.5, 0.6, 0.65, 0.7, 0.8)},
     'mean': lambda array: float(array.mean()),
     '1.3 mean': lambda array: 1.3 * float(array.mean()),
     'median': lambda array: float(np.median(array)),

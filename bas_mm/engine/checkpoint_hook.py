@@ -67,7 +67,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Take the backend that writes whole files; tidy up after kills."""
         super().before_train(runner)
         local = type(get_file_backend(self.out_dir)) is LocalBackend
-        own: Any = self.backend_args  # type: ignore[has-type]
+        own: Any = self.backend_args
         if local and not own and self.file_client_args is None:
             self.backend_args = dict(backend=ATOMIC)
             self.file_backend = AtomicBackend()

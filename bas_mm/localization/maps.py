@@ -18,7 +18,7 @@ COMPARE: dict[str, Callable[..., np.ndarray]] = {
 RULES = ('otsu', 'auto')
 #: What ``'auto'`` takes of Otsu's cut: of the shares compared over data sets,
 #: methods and seeds (docs/calibration.md) the one that loses least.
-AUTO_SHARE = 0.6
+AUTO_SHARE = 0.65
 RESIZE = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC)
 
 

@@ -126,7 +126,7 @@ def test_regrets():
 
 def test_correlations():
     records = [
-        record(90.0, **{'0.6 otsu, training mean': v}) for v in (60.0, 70.0, 80.0)
+        record(90.0, **{'0.65 otsu, training mean': v}) for v in (60.0, 70.0, 80.0)
     ]
     for i, one in enumerate(records):
         one['criteria'] = dict(one['criteria'], flip=i / 10, area=i / 10)
@@ -141,11 +141,11 @@ def test_correlations():
 def test_methods():
     cam, bas = (
         dict(
-            record(90.0, **{'0.6 otsu, training mean': at, '0.2': 50.0}),
+            record(90.0, **{'0.65 otsu, training mean': at, '0.2': 50.0}),
             method=name,
             num_images=4,
             hits=hits,
-            cuts={'0.6 otsu, training mean': 0.25},
+            cuts={'0.65 otsu, training mean': 0.25},
         )
         for name, at, hits in (('CAM', 50.0, [1, 1, 0, 0]), ('BAS', 100.0, [1] * 4))
     )
@@ -164,14 +164,14 @@ def test_command(tmp_path, monkeypatch, capsys):
     words = ('calibration-study', 'BAS', 'CAM', '--out-dir', 'out', '--images', '4')
     call(*words)
     printed = capsys.readouterr().out
-    assert '0.6 otsu, training mean' in printed and 'insertion - deletion' in printed
+    assert '0.65 otsu, training mean' in printed and 'insertion - deletion' in printed
     found = json.loads((tmp_path / 'out' / 'BAS.json').read_text())
     assert found['num_images'] == 9 and found['method'] == 'BAS'
     assert found['best'] == max(found['curve']) >= max(found['rules'].values()) - 12
     assert 0 < found['cuts']['otsu'] < 1
     assert found['rules']['0.2'] == pytest.approx(found['curve'][20])
-    assert found['cuts']['0.6 otsu'] == pytest.approx(0.6 * found['cuts']['otsu'])
-    assert cut_of(np.eye(4), 'auto') == pytest.approx(0.6 * cut_of(np.eye(4), 'otsu'))
+    assert found['cuts']['0.65 otsu'] == pytest.approx(0.65 * found['cuts']['otsu'])
+    assert cut_of(np.eye(4), 'auto') == pytest.approx(0.65 * cut_of(np.eye(4), 'otsu'))
     (tmp_path / 'BAS' / 'epoch_2.pth').unlink()
     call(*words)  # what is known is not computed again
 
