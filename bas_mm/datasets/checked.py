@@ -109,12 +109,13 @@ class CheckedData:
         self.findings[TWICE].append(name)
 
     def size_of(self, path: str, turned: bool) -> tuple[int, int] | None:
-        """Read the size of an image; None where it is skipped as unreadable."""
+        """Read the size of an image; None where it cannot be read.
+
+        Whoever reads the image then says so, or leaves it out.
+        """
         try:
             return image_size(path, turned)
         except (OSError, ValueError):
-            if self.on_error == 'raise':
-                raise
             return None
 
     def end_check(self, check: BoxCheck) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from bas_mm.analysis.calibration import advise, calibrate, training_views
-from bas_mm.models.classifiers.wsol import Localizer
 from bas_mm.registry import HOOKS
 from bas_mm.utils.models import unwrap
 from bas_mm.utils.tables import metrics_table
@@ -46,6 +44,10 @@ class CalibrateHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Calibrate after the last step, before the checkpoint is written."""
+        # not with the package: `import bas_mm` loads no models
+        from bas_mm.analysis.calibration import advise, calibrate, training_views
+        from bas_mm.models.classifiers.wsol import Localizer
+
         model = unwrap(runner.model)
         localizes = issubclass(type(model), Localizer)
         if runner.iter + 1 != runner.max_iters or not localizes:

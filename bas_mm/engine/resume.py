@@ -8,7 +8,6 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from bas_mm.apis.stored_config import read_literal
 from bas_mm.engine.checkpoint import CheckpointError
 
 #: Fields of a config that make it another training.
@@ -183,6 +182,9 @@ on with the new ones.
 
 def _read_config(text: Any) -> dict[str, Any] | None:
     """Read the fields of a config's text that matter, as data."""
+    # not with the package: `import bas_mm` loads no models
+    from bas_mm.apis.stored_config import read_literal
+
     if not isinstance(text, str):
         return None
     try:

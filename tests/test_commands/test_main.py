@@ -31,7 +31,7 @@ def test_version(capsys):
 def test_a_command_that_does_not_exist():
     with pytest.raises(SystemExit, match="no command 'trian'; did you mean train?"):
         main(['trian'])
-    with pytest.raises(SystemExit, match='it has train, test, localize'):
+    with pytest.raises(SystemExit, match='it has train, test, calibrate'):
         main(['xyz'])
 
 

@@ -92,5 +92,5 @@ def test_box_from_the_map_and_left_out():
 
 
 def test_the_threshold_cannot_be_the_best():
-    with pytest.raises(ValueError, match=r"LocErrors: threshold='best'.*or 'otsu'\."):
+    with pytest.raises(ValueError, match=r"threshold='best'.*or 'otsu' or 'auto'\."):
         LocErrors(threshold='best')

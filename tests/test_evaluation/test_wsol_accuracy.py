@@ -312,7 +312,10 @@ def test_wrong_boxes(gt):
     'option, match',
     [
         (dict(threshold=2), 'threshold=2'),
-        (dict(threshold='worst'), r"threshold='worst'.*0 to 1, or 'otsu' or 'best'"),
+        (
+            dict(threshold='worst'),
+            r"threshold='worst'.*'otsu' or 'auto' or 'best'",
+        ),
         (dict(iou_thr=-1), 'iou_thr=-1'),
         (dict(iou_thrs=(0.3, 7)), 'iou_thrs=7'),
         (dict(compare='<'), "compare='<'"),
