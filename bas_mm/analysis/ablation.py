@@ -86,17 +86,24 @@ def list_runs(
     if study == 'mask':
         return [Run(mask, {f'{_LOSS}mask': mask}) for mask in ('feature', 'image')]
     loss = MODELS.build(head.get('loss') or dict(type='bas_mm.AMCLoss'))
+    # 'auto' follows the other weights, and a study changes one thing alone
+    fixed: dict[str, Any] = {}
+    if loss.beta == 'auto':
+        loss.beta = loss.area_weight(head['num_classes'])
+        fixed = {f'{_LOSS}beta': loss.beta}
     if study == 'loss':
         weights = dict(frg='alpha', ac='beta', bas='lambda_')
         terms = [term for term, weight in weights.items() if getattr(loss, weight)]
-        runs = [Run('+'.join(['cls', *terms]), {})]
+        runs = [Run('+'.join(['cls', *terms]), fixed)]
         for out in reversed(terms):
             name = '+'.join(['cls', *(term for term in terms if term != out)])
-            runs.append(Run(name, {_LOSS + weights[out]: 0}))
+            runs.append(Run(name, {**fixed, _LOSS + weights[out]: 0}))
         return runs
     weight, defaults = SWEEPS[study]
     points = {*read_values(values or defaults, float), getattr(loss, weight)}
-    return [Run(f'{study}={v:g}', {_LOSS + weight: v}, v) for v in sorted(points)]
+    return [
+        Run(f'{study}={v:g}', {**fixed, _LOSS + weight: v}, v) for v in sorted(points)
+    ]
 
 
 def read_values(

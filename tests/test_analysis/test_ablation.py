@@ -44,6 +44,12 @@ def test_lists_of_runs(config):
         with pytest.raises(ValueError, match='^--values .* must be whole numbers, got'):
             list_runs(cfg, 'topk', [value])
     assert [r.x for r in list_runs(cfg, 'beta')] == [0.5, 1, 1.5, 2, 2.5]
+    cfg.model.head.loss.beta = 'auto'  # 1 + 2 * 0.5 * (1 - 1 / 3), for all runs
+    assert [r.x for r in list_runs(cfg, 'beta', ['0'])] == pytest.approx([0, 5 / 3])
+    for run in (*list_runs(cfg, 'loss'), *list_runs(cfg, 'alpha')):
+        price = 0 if run.name == 'cls+frg+bas' else pytest.approx(5 / 3)
+        assert run.overrides[LOSS + 'beta'] == price
+    cfg.model.head.loss.beta = 1
     cfg.model.head.loss.alpha = 0  # VGG16 on CUB: a term that is not there
     assert list(overrides(list_runs(cfg, 'loss'))) == [
         'cls+ac+bas',

@@ -335,7 +335,7 @@ def test_test_options_are_arguments_and_leave_the_model_alone():
             model.predict(x, test_cfg=dict(threshold=cut))
         with pytest.raises(ValueError, match=r"no option \['top'\]: it takes topk, "):
             model.predict(x, test_cfg=dict(top=1))
-        with pytest.raises(ValueError, match="threshold.*'otsu', got 2"):
+        with pytest.raises(ValueError, match="threshold.*'otsu' or 'auto'; got 2"):
             model.predict(x, test_cfg=dict(threshold=2))
     assert vars(model.head) == before
     # settings of the head are read when they are needed, not copied
