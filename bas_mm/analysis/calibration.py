@@ -41,6 +41,16 @@ class Views(NamedTuple):
     inputs: torch.Tensor
     samples: list[DataSample]
 
+    @property
+    def label(self) -> torch.Tensor:
+        """The labels, ``(B,)``, on the device of the views."""
+        return gt_labels(self.samples).to(self.inputs.device)
+
+    @property
+    def blank(self) -> torch.Tensor:
+        """Views of nothing but each view's mean color, ``(B, 3, H, W)``."""
+        return self.inputs.mean((2, 3), keepdim=True).expand_as(self.inputs)
+
 
 class Localized(NamedTuple):
     """What a pass gave for a batch."""
@@ -48,7 +58,7 @@ class Localized(NamedTuple):
     views: Views
     classes: torch.Tensor
     maps: np.ndarray
-    score: torch.Tensor
+    score: np.ndarray
 
 
 def training_views(
@@ -142,38 +152,46 @@ def localize(model: Localizer, views: Views) -> Localized:
     """Score a batch and make the maps that a test would cut."""
     options = model.head.test_options(dict(map_label='gt'))
     acts, scores, _ = model.score(views.inputs)
-    label = gt_labels(views.samples).to(scores.device)
+    label = views.label
     classes = model.head.select_classes(scores, label, options)
     maps = model.maps(acts, views.inputs, classes)
-    return Localized(
-        views, classes, as_array(maps), scores.gather(1, label[:, None])[:, 0]
-    )
+    score = scores.gather(1, label[:, None])[:, 0]
+    return Localized(views, classes, as_array(maps), as_array(score))
+
+
+def score_label(model: Localizer, views: Views, inputs: torch.Tensor) -> np.ndarray:
+    """Score the labels of a batch on other views of its images.
+
+    Args:
+        model: In eval mode.
+        views: The batch.
+        inputs: The other views, ``(B, 3, H, W)``.
+
+    Returns:
+        Softmax scores, ``(B,)``.
+    """
+    return as_array(model.score(inputs)[1].gather(1, views.label[:, None])[:, 0])
 
 
 def _measure(
     model: Localizer, batch: Localized, threshold: float
 ) -> dict[str, np.ndarray]:
     """Measure the boxes of a batch, ``(B,)`` each."""
-    inputs, samples = batch.views
+    views, inputs, blank = batch.views, batch.views.inputs, batch.views.blank
     size = inputs.shape[-2:]
     boxes = _boxes(batch.maps, size, threshold)
     inside = box_masks(boxes, size).to(inputs.device)
-    blank = inputs.mean((2, 3), keepdim=True)
-    label = gt_labels(samples).to(inputs.device)[:, None]
 
-    def score(views: torch.Tensor) -> np.ndarray:
-        return as_array(model.score(views)[1].gather(1, label)[:, 0])
-
-    def boxes_of(views: torch.Tensor) -> np.ndarray:
-        acts = model.score(views)[0]
-        maps = as_array(model.maps(acts, views, batch.classes))
+    def boxes_of(others: torch.Tensor) -> np.ndarray:
+        acts = model.score(others)[0]
+        maps = as_array(model.maps(acts, others, batch.classes))
         return _boxes(maps, size, threshold)
 
     return dict(
         area=box_area(boxes) / np.prod(size),
-        score=as_array(batch.score),
-        insertion=score(torch.where(inside, inputs, blank)),
-        deletion=score(torch.where(inside, blank, inputs)),
+        score=batch.score,
+        insertion=score_label(model, views, torch.where(inside, inputs, blank)),
+        deletion=score_label(model, views, torch.where(inside, blank, inputs)),
         flip=_pair_iou(boxes, _mirror(boxes_of(inputs.flip(3)), size)),
         scale=_zoom_iou(boxes, boxes_of(enlarge_middle(inputs)), size),
     )
@@ -213,10 +231,17 @@ def enlarge_middle(views: torch.Tensor) -> torch.Tensor:
     Returns:
         The same shape.
     """
-    h, w = views.shape[-2:]
+    size = views.shape[-2:]
+    x0, y0, x1, y1 = _middle(size)
+    middle = views[..., y0:y1, x0:x1]
+    return F.interpolate(middle, size, mode='bilinear', align_corners=False)
+
+
+def _middle(size: Any) -> np.ndarray:
+    """Give the box of the middle, ``(4,)`` whole numbers, ``xyxy``."""
+    h, w = size
     top, left = round(h * (1 - ZOOM) / 2), round(w * (1 - ZOOM) / 2)
-    middle = views[..., top : h - top, left : w - left]
-    return F.interpolate(middle, (h, w), mode='bilinear', align_corners=False)
+    return np.array([left, top, w - left, h - top])
 
 
 def _mirror(boxes: np.ndarray, size: Any) -> np.ndarray:
@@ -234,13 +259,9 @@ def _zoom_iou(boxes: np.ndarray, enlarged: np.ndarray, size: Any) -> np.ndarray:
         enlarged: In pixels of the enlarged middle, ``(B, 4)``.
         size: ``(h, w)`` of both.
     """
-    h, w = size
-    top, left = round(h * (1 - ZOOM) / 2), round(w * (1 - ZOOM) / 2)
-    middle = np.array([left, top, w - left, h - top])
-    scale = np.array([middle[2] - left, middle[3] - top] * 2) / np.array([w, h] * 2)
-    back = enlarged * scale + middle[[0, 1, 0, 1]]
-    clipped = boxes.clip(middle[[0, 1, 0, 1]], middle[[2, 3, 2, 3]])
-    return _pair_iou(clipped, back)
+    low, high = np.tile(_middle(size).reshape(2, 2), 2)
+    scale = (high - low) / np.array([size[1], size[0]] * 2)
+    return _pair_iou(boxes.clip(low, high), enlarged * scale + low)
 
 
 def _pair_iou(ours: np.ndarray, others: np.ndarray) -> np.ndarray:

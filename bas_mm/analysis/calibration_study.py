@@ -13,7 +13,13 @@ import torch
 from mmengine.config import Config
 from mmengine.runner.checkpoint import find_latest_checkpoint
 
-from bas_mm.analysis.calibration import Views, calibrate, localize, training_views
+from bas_mm.analysis.calibration import (
+    Views,
+    calibrate,
+    localize,
+    score_label,
+    training_views,
+)
 from bas_mm.analysis.loaders import build_loader
 from bas_mm.analysis.threshold_rules import (
     MAP_RULES,
@@ -28,11 +34,9 @@ from bas_mm.localization import (
     AUTO_SHARE,
     as_array,
     box_iou,
-    map_to_bbox,
     sweep_largest,
     view_map,
 )
-from bas_mm.models.classifiers.wsol import gt_labels
 from bas_mm.utils.configs import first_dataset, read_config
 from bas_mm.utils.tables import render_table
 
@@ -79,7 +83,6 @@ def study_run(
     model = load_model(cfg, checkpoint)
     batches = list(training_views(cfg, model, num_images))
     record = _measure_test(cfg, model, _train_rules(model, batches))
-    model.head.calibration = None
     criteria = dataclasses.asdict(calibrate(model, batches))
     root = first_dataset(cfg.train_dataloader).get('data_root') or 'data'
     method = type(model.head).__name__.removesuffix('Head')
@@ -107,69 +110,51 @@ def _train_rules(model: Any, batches: Sequence[Views]) -> dict[str, float]:
 
     Curves, which cost two passes a threshold, are of the first batch alone.
     """
-    cuts, activation, insertion, deletion, ends = [], [], [], [], []
-    for i, views in enumerate(batches):
-        batch = localize(model, views)
-        inputs = views.inputs
-        cuts.append(_cuts(batch.maps, inputs.shape[-2:]))
-        if i:
-            continue
-        activation.append(activation_curve(model, views, batch.maps))
-        inside, around = score_curves(model, views, batch.maps)
-        insertion.append(inside)
-        deletion.append(around)
-        blank = inputs.mean((2, 3), keepdim=True).expand_as(inputs)
-        label = gt_labels(views.samples).to(inputs.device)[:, None]
-        empty = as_array(model.score(blank)[1].gather(1, label)[:, 0])
-        ends.append(np.stack([empty, as_array(batch.score)], 1))
-    low, high = np.concatenate(ends).mean(0)
-    scale = max(high - low, 1e-9)
+    seen = [localize(model, views) for views in batches]
+    cuts = [_cuts(batch.maps, batch.views.inputs.shape[-2:]) for batch in seen]
+    views, maps = seen[0].views, seen[0].maps
+    low, high = score_label(model, views, views.blank).mean(), seen[0].score.mean()
+    inside, around = (
+        (curve.mean(0) - low) / max(high - low, 1e-9)
+        for curve in score_curves(model, views, maps)
+    )
     return set_rules(
         {name: np.concatenate([c[name] for c in cuts]) for name in MAP_RULES},
-        np.concatenate(activation).mean(0),
-        (np.concatenate(insertion).mean(0) - low) / scale,
-        (np.concatenate(deletion).mean(0) - low) / scale,
+        activation_curve(model, views, maps).mean(0),
+        inside,
+        around,
     )
 
 
 @torch.no_grad()
 def _measure_test(cfg: Config, model: Any, numbers: Mapping[str, float]) -> Record:
     """Measure all rules on the test images that have boxes."""
-    curves: list[np.ndarray] = []
-    rights: list[dict[str, bool]] = []
-    cuts: list[dict[str, np.ndarray]] = []
+    rights: list[np.ndarray] = []
+    cuts: list[dict[str, float]] = []
     for one, size, gt_bboxes in _test_maps(cfg, model):
-        swept = sweep_largest(one, size, THRESHOLDS)
-        curves.append(box_iou(swept, gt_bboxes).max(1) > 0.5)
         own = {name: float(v[0]) for name, v in _cuts([one], size).items()}
-        at = {f'{t:g}': t for t in NUMBERS} | own | dict(numbers)
-        rights.append(
-            {name: _is_right(one, size, t, gt_bboxes) for name, t in at.items()}
-        )
-        cuts.append({name: np.array([t]) for name, t in at.items()})
-    if not curves:
+        cuts.append({f'{t:g}': t for t in NUMBERS} | own | dict(numbers))
+        wanted = np.clip([*THRESHOLDS, *cuts[-1].values()], 0, 1)
+        rising, place = np.unique(wanted, return_inverse=True)
+        iou = box_iou(sweep_largest(one, size, rising), gt_bboxes).max(1)
+        rights.append((iou > 0.5)[place])
+    if not rights:
         raise ValueError(
             'No test image has boxes to measure the rules with: give '
             '`test_dataloader.dataset.box_file` by --cfg-options.'
         )
-    curve = 100 * np.mean(curves, 0)
+    curve, rules = np.split(100 * np.mean(rights, 0), [len(THRESHOLDS)])
     best = int(curve.argmax())
+    auto = len(THRESHOLDS) + list(cuts[0]).index(AUTO)
     return dict(
-        num_images=len(curves),
+        num_images=len(rights),
         best=float(curve[best]),
         best_t=float(THRESHOLDS[best]),
         curve=curve.tolist(),
-        rules={k: 100 * float(np.mean([r[k] for r in rights])) for k in rights[0]},
+        rules=dict(zip(cuts[0], rules.tolist())),
         cuts={k: float(np.mean([c[k] for c in cuts])) for k in cuts[0]},
-        hits=[int(r[AUTO]) for r in rights],
+        hits=[int(right[auto]) for right in rights],
     )
-
-
-def _is_right(
-    one: np.ndarray, size: Sequence[int], threshold: float, gt_bboxes: Any
-) -> bool:
-    box = map_to_bbox(one, size, float(np.clip(threshold, 0, 1)))
-    return bool(box_iou(box, gt_bboxes).max() > 0.5)
 
 
 def _test_maps(

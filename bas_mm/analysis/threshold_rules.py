@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import torch
 
-from bas_mm.analysis.calibration import Views, box_masks
+from bas_mm.analysis.calibration import Views, box_masks, score_label
 from bas_mm.localization import as_array, cut_of, sweep_largest, view_map
 from bas_mm.models import WSOLClassifier
-from bas_mm.models.classifiers.wsol import gt_labels
 from bas_mm.models.trunks import as_feat
 
 #: Where curves against the threshold are looked at.
@@ -114,7 +113,7 @@ def activation_curve(
     """
     first = model.neck.run(views.inputs)
     feat = as_feat(first.flows[-2])
-    label = gt_labels(views.samples).to(feat.device)[:, None]
+    label = views.label[:, None]
     array = np.stack([view_map(one, feat.shape[-2:]) for one in maps])
     levels = torch.from_numpy(array).to(feat.device, feat.dtype)[:, None]
     curve = []
@@ -141,16 +140,14 @@ def score_curves(
         Scores where only the box is seen, and where only what is around it is,
         ``(B, t)`` each, for the thresholds of ``GRID``.
     """
-    inputs, size = views.inputs, views.inputs.shape[-2:]
-    label = gt_labels(views.samples).to(inputs.device)[:, None]
+    inputs, size, blank = views.inputs, views.inputs.shape[-2:], views.blank
     boxes = np.stack([sweep_largest(one, size, GRID) for one in maps])
-    blank = inputs.mean((2, 3), keepdim=True)
     curves: tuple[list, list] = ([], [])
     for i in range(len(GRID)):
         inside = box_masks(boxes[:, i], size).to(inputs.device)
         for curve, mask in zip(curves, (inside, ~inside)):
-            scores = model.score(torch.where(mask, inputs, blank))[1]
-            curve.append(as_array(scores.gather(1, label)[:, 0]))
+            kept = torch.where(mask, inputs, blank)
+            curve.append(score_label(model, views, kept))
     return np.stack(curves[0], 1), np.stack(curves[1], 1)
 
 

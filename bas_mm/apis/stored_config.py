@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -50,13 +50,7 @@ def stored_config(checkpoint: Mapping[str, Any], path: str) -> Config:
     if not isinstance(text, str):
         raise ValueError(f'The checkpoint {path!r} does not carry its config. {hint}')
     try:
-        values = {
-            node.targets[0].id: read_literal(node.value)
-            for node in ast.parse(text).body
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and node.targets[0].id in ('model', 'test_dataloader', 'visualizer')
-        }
+        values = read_fields(text, ('model', 'test_dataloader', 'visualizer'))
         model = values['model']
         pipeline = values['test_dataloader']['dataset']['pipeline']
     except (SyntaxError, ValueError, KeyError, TypeError) as error:
@@ -70,6 +64,30 @@ def stored_config(checkpoint: Mapping[str, Any], path: str) -> Config:
             for name in _types(part):
                 _check(name, registry, path, hint)
     return Config(ConfigDict(values))
+
+
+def read_fields(text: str, names: Collection[str]) -> dict[str, Any]:
+    """Read fields of a config's text as data; those that are not there are left out.
+
+    Args:
+        text: Python text.
+        names: The fields.
+
+    Raises:
+        SyntaxError: If it is no Python text.
+        ValueError: If a field is more than data.
+
+    Example:
+        >>> read_fields('a = dict(b=1); c = 2', ('a', 'd'))
+        {'a': {'b': 1}}
+    """
+    return {
+        node.targets[0].id: read_literal(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in names
+    }
 
 
 def read_literal(node: ast.expr) -> Any:

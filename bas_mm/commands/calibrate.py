@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
     model = model.to(choose_device(args.device)).eval()
     found = calibrate(model, training_views(cfg, model, args.images, args.seed))
     print(metrics_table(dataclasses.asdict(found)))
-    print('\n'.join(advise(found)))
+    for warning in advise(found):
+        print(warning)
     model.head.calibration = found
     write_atomic(out, with_calibration(checkpoint, model))
     if args.json:

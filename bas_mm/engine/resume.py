@@ -1,6 +1,5 @@
 """Which checkpoint a training goes on from, and whether it is of this training."""
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,10 +34,12 @@ _MECHANICS = (
     'val_begin',
     'val_interval',
 )
-#: Default hooks that only write or show.
+#: Default hooks that only write, show or stop.
 _WRITERS = (
+    'calibrate',
     'checkpoint',
     'class_check',
+    'finite',
     'grid',
     'logger',
     'monitor',
@@ -183,18 +184,12 @@ on with the new ones.
 def _read_config(text: Any) -> dict[str, Any] | None:
     """Read the fields of a config's text that matter, as data."""
     # not with the package: `import bas_mm` loads no models
-    from bas_mm.apis.stored_config import read_literal
+    from bas_mm.apis.stored_config import read_fields
 
     if not isinstance(text, str):
         return None
     try:
-        values = {
-            node.targets[0].id: read_literal(node.value)
-            for node in ast.parse(text).body
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and node.targets[0].id in _TRAINING
-        }
+        values = read_fields(text, _TRAINING)
     except (SyntaxError, ValueError, TypeError):
         return None
     hooks = values.get('default_hooks')

@@ -101,6 +101,9 @@ def test_other_settings_that_are_asked_for(folder):
 def test_what_changes_nothing(folder):
     words = ('default_hooks.logger.type=LoggerHook', 'train_dataloader.num_workers=1')
     resume('--no-validate', '--cfg-options', *words)
+    # one of before there was such a hook
+    hook = 'default_hooks.calibrate.type=bas_mm.CalibrateHook'
+    resume('--no-validate', '--cfg-options', hook)
 
 
 def test_a_full_disk_leaves_the_checkpoints(folder, monkeypatch):
