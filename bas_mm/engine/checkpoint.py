@@ -175,7 +175,9 @@ def load_from_local(
             'weights: `torch.save(dict(state_dict=checkpoint["state_dict"]), '
             'new_path)`.'
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged file can do
         if 'map_location' in str(error):  # the file is good, the device not
             raise
         raise _damaged(filename, error) from error
