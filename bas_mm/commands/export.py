@@ -99,6 +99,7 @@ def run(args: argparse.Namespace) -> None:
         multi=args.multi,
         return_mask=True,
         on_error=args.on_error,
+        min_score=args.min_score,
     )
     with finishing(export, inferencer, objects=True):
         for result in results:
@@ -106,11 +107,13 @@ def run(args: argparse.Namespace) -> None:
             if use_labels:
                 label = int(labels[result['index']])
             score = float(result['scores'][label])
+            there = result['has_object']
+            boxes = result.get('bboxes', [result['bbox']]) if there else []
             export.add(
                 result['name'],
                 result['ori_shape'],
-                [(label, score, box) for box in result.get('bboxes', [result['bbox']])],
-                masks=result.get('masks', [result['mask']]),
+                [(label, score, box) for box in boxes],
+                masks=result.get('masks', [result['mask']]) if there else [],
                 source=result['img_path'],
             )
 
@@ -156,5 +159,6 @@ def describe_source(
         topk=options.topk,
         map_label=options.map_label,
         multi=args.multi,
+        min_score=args.min_score,
         bas_mm=bas_mm.__version__,
     )
