@@ -9,6 +9,7 @@ import argparse
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from bas_mm.engine import SettingsHook, SummaryHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.utils.configs import dataloaders
 from bas_mm.utils.options import add_runner_arguments
@@ -46,7 +47,10 @@ def run(args: argparse.Namespace) -> None:
     cfg = start_config(args)
     merge_args(cfg, args)
     finish_config(cfg, args, 'train')
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    runner.register_hook(SettingsHook())
+    runner.register_hook(SummaryHook('train', args.command_line))
+    runner.train()
     leave_group()
 
 

@@ -2,6 +2,8 @@ from bas_mm.engine.checkpoint import use_safe_checkpoints
 from bas_mm.engine.class_check_hook import ClassCheckHook
 from bas_mm.engine.grid_hook import GridHook
 from bas_mm.engine.monitor_hook import WSOLMonitorHook
+from bas_mm.engine.settings_hook import SettingsHook
+from bas_mm.engine.summary_hook import SummaryHook
 from bas_mm.engine.warmup_hook import ClsWarmupHook
 from bas_mm.engine.whole_checkpoint_hook import WholeCheckpointHook
 
@@ -9,6 +11,8 @@ __all__ = [
     'ClassCheckHook',
     'ClsWarmupHook',
     'GridHook',
+    'SettingsHook',
+    'SummaryHook',
     'WSOLMonitorHook',
     'WholeCheckpointHook',
     'use_safe_checkpoints',

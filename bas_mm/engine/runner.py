@@ -10,12 +10,14 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from bas_mm.engine.console import ConsoleRunner
 from bas_mm.utils.configs import (
     dataloaders,
     follow_classes,
     load_config_file,
     set_data_root,
 )
+from bas_mm.utils.setting_types import check_types
 
 
 def start_config(args: argparse.Namespace) -> Config:
@@ -61,6 +63,7 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
         split: Whose folders are the classes, where the config counts them in
             the data.
     """
+    check_types(cfg, args.cfg_options)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     follow_classes(cfg, split, args.cfg_options)
@@ -82,7 +85,7 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner; ``runner_type`` in the config picks another class."""
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    return ConsoleRunner.from_cfg(cfg)
 
 
 def leave_group() -> None:

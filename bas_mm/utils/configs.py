@@ -10,6 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
+from bas_mm.utils.setting_types import check_types
+
 #: Data sets that make their folder on first use.
 SELF_MADE_DATASETS = ('ToyLocalization',)
 
@@ -125,6 +127,7 @@ def read_config(
     cfg = load_config_file(name)
     if data_root is not None:
         set_data_root(cfg, data_root)
+    check_types(cfg, cfg_options)
     if cfg_options:
         cfg.merge_from_dict(dict(cfg_options))
     follow_classes(cfg, split, cfg_options)
