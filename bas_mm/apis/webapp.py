@@ -198,9 +198,11 @@ def _responder(
 ) -> Callable[..., Any]:
     """Give what the page calls: :func:`answer`, its errors in the page's words."""
 
-    def respond(path: str | None, *inputs: Any) -> Any:
+    def respond(
+        path: str | None, threshold: float, choice: int | None, multi: bool
+    ) -> Any:
         try:
-            return answer(inferencer, path, *inputs, min_score=min_score)
+            return answer(inferencer, path, threshold, choice, multi, min_score)
         except (ValueError, OSError) as error:
             # where the file lies on this machine is nobody's business
             text = str(error).replace(str(path), osp.basename(str(path)))
