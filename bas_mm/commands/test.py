@@ -1,7 +1,12 @@
-"""Test a checkpoint: print its metrics, write drawings and results."""
+"""Test a checkpoint: print the figures to quote, write drawings and results.
+
+All figures go to `metrics.json` in the work dir.
+"""
 
 import argparse
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import mmengine
@@ -11,14 +16,17 @@ from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from bas_mm.apis.model import brings_classifier
-from bas_mm.engine import WholeCheckpointHook
+from bas_mm.engine import SummaryHook, WholeCheckpointHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
+from bas_mm.engine.summary_hook import NAME as SUMMARY
 from bas_mm.evaluation import DumpMaps, intervals
-from bas_mm.utils.files import check_output, without_nan
+from bas_mm.evaluation.map_reader import dump_places
+from bas_mm.evaluation.quote import left_out
+from bas_mm.utils.files import check_output, plain, without_nan, write_atomic
 from bas_mm.utils.loading import require_whole
 from bas_mm.utils.models import unwrap
 from bas_mm.utils.options import add_runner_arguments
-from bas_mm.utils.tables import metrics_table
+from bas_mm.utils.tables import metrics_table, quote_table
 
 PICKLES = ('.pkl', '.pickle')
 
@@ -76,6 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=2,
         help='seconds that each window stays (default: 2)',
+    )
+    parser.add_argument(
+        '--all',
+        action='store_true',
+        help='print all figures, not only those to quote',
     )
     add_runner_arguments(parser)
 
@@ -160,15 +173,45 @@ def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
     return dump
 
 
-def add_intervals(metrics: dict[str, Any], runner: Runner, num: int) -> dict[str, Any]:
-    """Add intervals to metrics, in place, and give what the table shows."""
-    table = dict(metrics)
+def add_intervals(metrics: dict[str, Any], runner: Runner, num: int) -> None:
+    """Add intervals to metrics, in place."""
     found = intervals(runner.test_evaluator.metrics, num) if num else {}
     for name, (low, high) in found.items():
         if low <= high:  # not NaN
-            table[name] = f'{metrics[name]:.4f} [{low:.2f}, {high:.2f}]'
             metrics[f'{name}_ci95'] = [low, high]
-    return table
+
+
+def write_results(
+    metrics: dict[str, Any], runner: Runner, args: argparse.Namespace
+) -> None:
+    """Print and write what a test gave."""
+    path = Path(runner.work_dir) / 'metrics.json'
+    text = json.dumps(without_nan(plain(metrics)), indent=1)
+    write_atomic(path, f'{text}\n'.encode())
+    print(metrics_table(metrics) if args.all else quote_table(metrics))
+    if note := left_out(metrics):
+        print(note)
+    if not args.all:
+        count = sum(not name.endswith('_ci95') for name in metrics)
+        print(f'All {count} figures: {path} (--all prints them)', flush=True)
+    if args.out_item == 'metrics':
+        if str(args.out).endswith('.json'):
+            metrics = without_nan(metrics)
+        mmengine.dump(metrics, args.out)
+
+
+def finish_test(
+    metrics: dict[str, Any],
+    runner: Runner,
+    args: argparse.Namespace,
+    summary: SummaryHook,
+) -> None:
+    """Write what a test gave, and its summary."""
+    write_results(metrics, runner, args)
+    summary.save(runner, complete=True, figures=metrics)
+    if args.dump is not None:  # the report looks there
+        text = json.dumps({'test': summary.values}, indent=1)
+        write_atomic(dump_places(args.dump)[0] / SUMMARY, f'{text}\n'.encode())
 
 
 def run(args: argparse.Namespace) -> None:
@@ -183,6 +226,8 @@ def run(args: argparse.Namespace) -> None:
         )
     runner = build_runner(cfg)
     runner.register_hook(WholeCheckpointHook())
+    summary = SummaryHook('test', args.command_line)
+    runner.register_hook(summary)
     if args.checkpoint is None:
         model = unwrap(runner.model)
         with require_whole(model):
@@ -194,10 +239,6 @@ def run(args: argparse.Namespace) -> None:
         runner.test_evaluator.metrics.append(build_dump(runner, args))
     metrics = runner.test()
     if is_main_process():
-        show = add_intervals(metrics, runner, args.bootstrap)
-        print(metrics_table(show), flush=True)
-        if args.out_item == 'metrics':
-            if str(args.out).endswith('.json'):
-                metrics = without_nan(metrics)
-            mmengine.dump(metrics, args.out)
+        add_intervals(metrics, runner, args.bootstrap)
+        finish_test(metrics, runner, args, summary)
     leave_group()

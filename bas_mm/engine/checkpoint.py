@@ -176,9 +176,11 @@ def load_from_local(
             'weights: `torch.save(dict(state_dict=checkpoint["state_dict"]), '
             'new_path)`.'
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
             raise  # of the disk; a cut zip file lets torch seek before its start
+        raise _damaged(filename, error) from error
+    except Exception as error:  # whatever a damaged file can do
         if 'map_location' in str(error):  # the file is good, the device not
             raise
         raise _damaged(filename, error) from error

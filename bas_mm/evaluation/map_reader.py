@@ -19,6 +19,7 @@ class MapDump:
 
     Attributes:
         info: What was kept of the run, ``classes`` among it.
+        summary: What ``summary.json`` says of the test; empty without one.
         entries: From the name of an image to its entry in ``samples.json``.
 
     Raises:
@@ -43,6 +44,10 @@ class MapDump:
                 '`--dump`.'
             )
         self.info: dict[str, Any] = _read_json(self.folder / 'run.json')
+        file = self.folder / 'summary.json'
+        self.summary: dict[str, Any] = (
+            _read_json(file).get('test', {}) if file.is_file() else {}
+        )
         self.entries: dict[str, dict] = {
             '/'.join(image_parts(x['image'])): x
             for x in _read_json(self.folder / 'samples.json')
