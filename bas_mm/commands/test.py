@@ -16,6 +16,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from bas_mm.apis.model import brings_classifier
+from bas_mm.apis.resumed_test import describe_maps, go_on
 from bas_mm.engine import SummaryHook, WholeCheckpointHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
 from bas_mm.engine.summary_hook import NAME as SUMMARY
@@ -141,11 +142,18 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             cfg.visualizer = dict(type='bas_mm.WSOLVisualizer')
 
 
-def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
+def build_dump(
+    runner: Runner, args: argparse.Namespace, run: dict[str, Any] | None = None
+) -> DumpMaps:
     """Build the evaluator that keeps the maps, and what is known of the run.
 
     Images are named by their path below the data set's root, so that runs on
     copies of the data in different places can be compared.
+
+    Args:
+        runner: What tests.
+        args: The options of the test.
+        run: See :class:`~bas_mm.evaluation.DumpMaps`.
     """
     dataset = runner.test_dataloader.dataset
     model = unwrap(runner.model)
@@ -168,6 +176,7 @@ def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
             config=args.config,
             checkpoint=args.checkpoint,
         ),
+        run=run,
     )
     dump.dataset_meta = runner.test_evaluator.dataset_meta
     return dump
@@ -236,7 +245,10 @@ def run(args: argparse.Namespace) -> None:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:
         runner.load_or_resume()  # the checkpoint knows the calibration
-        runner.test_evaluator.metrics.append(build_dump(runner, args))
+        run = describe_maps(runner, args.checkpoint, args.dump_views)
+        dump = build_dump(runner, args, run)
+        runner.test_evaluator.metrics.append(dump)
+        go_on(runner, dump)
     metrics = runner.test()
     if is_main_process():
         add_intervals(metrics, runner, args.bootstrap)

@@ -227,7 +227,10 @@ def test_what_is_left_out(metrics, said):
         ('model.type=bas_mm.BASClasifier', r'did you mean bas_mm.BASClassifier\?'),
         ('model.head.loss.type=AMCLoss', r'did you mean bas_mm.AMCLoss\?'),
         ('optim_wrapper.optimizer.type=SDG', r'no optimizer .*did you mean SGD\?'),
-        ('optim_wrapper.optimizer.lrr=1', r"has no 'lrr'; did you mean .*optimizer.lr\?"),
+        (
+            "optim_wrapper.optimizer.lrr=1",
+            r"has no .lrr.; did you mean .*optimizer.lr\?",
+        ),
         ('train_cfg.max_epochs=abc', r'max_epochs. is a number \(1 in .*not text'),
         ('model.head=3', r'group of settings, not a number; give one of them, such as'),
         ('model.type=3', r'model.type. is text \(.bas_mm.BASClassifier'),
