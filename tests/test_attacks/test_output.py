@@ -108,6 +108,7 @@ def test_training_says_what_matters_in_twenty_lines(run):
         'System environment',
         'paramwise_options',
         'Exp name',
+        'Loads checkpoint by',
     ],
 )
 def test_chatter_stays_in_the_log_file(run, chatter):
@@ -117,6 +118,8 @@ def test_chatter_stays_in_the_log_file(run, chatter):
 
 def test_the_log_file_keeps_everything(run):
     folder, *_ = run
+    (log,) = (folder / 't').glob('*/*.log')
+    assert 'Loads checkpoint by local backend from path: ' in log.read_text()
     (log,) = (folder / 'w').glob('*/*.log')
     text = log.read_text()
     for word in (
