@@ -88,6 +88,7 @@ setup(
             'pycocotools>=2.0.11',
             'pytest>=8',
             'pytest-cov>=6',
+            'pytest-xdist>=3.6',
             'ruff>=0.9',
             'setuptools>=77',
             'tensorboard>=2.15',

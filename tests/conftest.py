@@ -1,4 +1,9 @@
+import os
 import sys
+
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # One thread a worker (`pytest -n`), in the commands that tests start too.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
 from mmengine.logging import MMLogger

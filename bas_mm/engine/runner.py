@@ -22,6 +22,7 @@ from bas_mm.utils.configs import (
     set_data_root,
     settle,
 )
+from bas_mm.utils.memory import keep_memory
 
 #: Hooks that mmengine adds by itself, and leaves out where they are None.
 MMENGINE_HOOKS = (
@@ -69,7 +70,9 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
 
     Loaders collate data samples as lists, pin memory where there is an
     accelerator, and keep their workers. Without an accelerator, distributed
-    runs use gloo.
+    runs use gloo, and the process keeps its memory
+    (:func:`bas_mm.utils.memory.keep_memory`) unless ``env_cfg.keep_memory`` is
+    False.
 
     Args:
         cfg: The config of :func:`start_config`.
@@ -80,6 +83,8 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
     settle(cfg, split, args.cfg_options)
     settle_hooks(cfg)
     on_cpu = get_device() == 'cpu'
+    if on_cpu and (cfg.get('env_cfg') or {}).get('keep_memory', True):
+        keep_memory()
     for loader in dataloaders(cfg):
         loader.setdefault('collate_fn', dict(type='default_collate'))
         loader.setdefault('pin_memory', not on_cpu)

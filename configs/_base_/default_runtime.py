@@ -30,6 +30,8 @@ env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
+    # on a CPU, do not hand memory back to the kernel at every step
+    keep_memory=True,
 )
 
 visualizer = dict(

@@ -206,8 +206,9 @@ def test_hook_loses_no_weights(tmp_path, monkeypatch):
         "\ndefault_hooks['calibrate'] = dict(type='bas_mm.CalibrateHook')\n"
         'test_dataloader = test_cfg = test_evaluator = None\n'
     )
-    (tmp_path / 'bas.py').write_text(text)
-    call('train', 'bas.py', '--work-dir', 'w', '--no-validate')
+    # a name of its own: runs of one name and second share a log
+    (tmp_path / 'unseen.py').write_text(text)
+    call('train', 'unseen.py', '--work-dir', 'w', '--no-validate')
     state = torch.load('w/epoch_2.pth', weights_only=False)['state_dict']
     assert 'head.calibration' not in state
     (log,) = Path('w').glob('*/*.log')
