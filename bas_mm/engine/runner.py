@@ -79,7 +79,15 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
         args: The options.
         split: Whose folders are the classes, where the config counts them in
             the data.
+
+    Raises:
+        ValueError: If the config has no model.
     """
+    if cfg.get('model') is None:
+        raise ValueError(
+            f'The config {cfg.filename} has no `model`, so nothing can be done: '
+            'give one of a whole run, such as bas_efficientnet-lite0_toy.'
+        )
     settle(cfg, split, args.cfg_options)
     settle_hooks(cfg)
     on_cpu = get_device() == 'cpu'

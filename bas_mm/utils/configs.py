@@ -91,10 +91,15 @@ def load_config_file(name: str) -> Config:
         FileNotFoundError: If it, or a file that it inherits, is missing.
         ModuleNotFoundError: If it inherits from another package
             (``mmpretrain::...``) and mmengine cannot look that up here.
+        ValueError: If it is no Python.
     """
     path = find_config(name)
     try:
         return Config.fromfile(path)
+    except SyntaxError as error:
+        raise ValueError(
+            f'The config {path} is no Python, line {error.lineno}: {error.msg}.'
+        ) from error
     except ModuleNotFoundError as error:
         if error.name != 'pkg_resources':
             raise

@@ -113,11 +113,13 @@ def _check_path(path: str, before: Any, after: Any) -> None:
         old, new = _get(before, keys[:depth]), _get(after, keys[:depth])
         if isinstance(old, (list, tuple)) and key.isdecimal():
             continue  # mmengine checks the places
+        part = '.'.join(keys[:depth])
+        if old is None and part in _PARTS:
+            old = {}  # a part that the option begins
         if not isinstance(old, Mapping):
             return
         if key in old:
             continue
-        part = '.'.join(keys[:depth])
         rest = keys[depth + 1 :]
         if keys[:depth] == ['default_hooks']:
             hook = _get(after, keys[: depth + 1])
@@ -128,7 +130,7 @@ def _check_path(path: str, before: Any, after: Any) -> None:
         if key in known or (
             free and not difflib.get_close_matches(key, known, 1, 0.85)
         ):
-            return
+            continue
         raise _unknown(path, key, part, [*old, *known], rest)
 
 

@@ -267,8 +267,8 @@ def test_a_traceback_is_kept_in_the_log_and_shown_on_demand(run, tmp_path):
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('model = dict(', 'SyntaxError'),
-        ("default_scope = 'mmpretrain'", 'model'),
+        ('model = dict(', r'bad.py is no Python, line 1: '),
+        ("default_scope = 'mmpretrain'", 'bad.py has no `model`'),
         ("_base_ = ['gone.py']", 'gone.py'),
     ],
 )
