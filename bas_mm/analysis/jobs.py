@@ -82,16 +82,16 @@ def make_jobs(
         >>> [job.result.as_posix() for job in jobs['no warm-up']]
         ['out/no-warm-up-seed0.json', 'out/no-warm-up-seed1.json']
     """
-    root, jobs = Path(work_dir), {}
+    root = Path(work_dir)
+    jobs: dict[str, list[Job]] = {}
     for name in names:
         slug = re.sub(r'[^\w.+=-]+', '-', name)
-        jobs[name] = [
-            Job(
-                f'{name}, seed {seed}',
-                *(root / f'{slug}-seed{seed}{end}' for end in ('.py', '', '.json')),
+        jobs[name] = []
+        for seed in seeds:
+            config, folder, result = (
+                root / f'{slug}-seed{seed}{end}' for end in ('.py', '', '.json')
             )
-            for seed in seeds
-        ]
+            jobs[name].append(Job(f'{name}, seed {seed}', config, folder, result))
     files = [job.result for group in jobs.values() for job in group]
     if len(set(files)) < len(files) or len(jobs) < len(names):
         raise ValueError(
