@@ -24,6 +24,7 @@ COMMANDS = {
     'eval-maps': 'evaluate saved maps of any origin',
     'report': 'put tested runs side by side on one page',
     'compare': 'draw the maps of runs side by side',
+    'compare-methods': 'train and test methods alike: one table, one report',
     'browse': 'see what the model will see, annotated',
     'ablate': 'the ablations of the paper, or runs of your own',
     'activation-study': 'activation and cross-entropy of masked features',
