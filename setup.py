@@ -83,6 +83,7 @@ setup(
         'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],
         'tests': [
             'gradio>=6.31',
+            'hypothesis>=6.100',
             'mypy>=2.4',
             'pycocotools>=2.0.11',
             'pytest>=8',
@@ -90,6 +91,7 @@ setup(
             'pytest-xdist>=3.6',
             'ruff>=0.9',
             'setuptools>=77',
+            'tensorboard>=2.15',
             'timm>=1.0',
         ],
     },

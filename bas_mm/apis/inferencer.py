@@ -64,6 +64,7 @@ class _Request:
     labels: list[int] | None
     multi: bool
     return_mask: bool
+    min_score: float | None
 
 
 class WSOLInferencer:
@@ -185,6 +186,7 @@ class WSOLInferencer:
         return_mask: bool = False,
         show_dir: PathLike | None = None,
         on_error: str = 'raise',
+        min_score: float | None = None,
     ) -> Iterator[Result]:
         """Localize, one image after the other.
 
@@ -209,6 +211,8 @@ class WSOLInferencer:
                 in it are left out.
             on_error: For an image that cannot be read, 'raise' or 'skip' it
                 (see ``skipped``), with a warning at the end.
+            min_score: Below this score, 0 to 1, of its class (the predicted,
+                the known, or each asked one) an image has no object.
 
         Yields:
             For each image a dict of
@@ -219,6 +223,8 @@ class WSOLInferencer:
               (float, softmax over all classes): what; with ``classes`` the
               most probable of the asked ones;
             - ``scores``: of all classes, ``(C,)`` float32;
+            - ``has_object``: False below ``min_score``; ``bbox`` is None then,
+              the mask empty, and of ``bboxes`` and ``masks`` there are none;
             - ``bbox``: where, ``(4,)`` float32, ``xyxy``, max exclusive,
               pixels of the image as it is displayed (turned by EXIF); the
               whole view where the map has no contrast;
@@ -242,6 +248,8 @@ class WSOLInferencer:
             raise ValueError(f'`batch_size` must be at least 1, got {batch_size}.')
         if on_error not in ('raise', 'skip'):
             raise ValueError(f"`on_error` must be 'raise' or 'skip', got {on_error!r}.")
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise ValueError(f'`min_score` must be from 0 to 1, got {min_score}.')
         if classes is not None and (topk is not None or labels is not None):
             raise ValueError(
                 '`classes` asks for the maps of these classes '
@@ -272,7 +280,7 @@ class WSOLInferencer:
             asked = [self.class_index(name) for name in classes]
             if not asked:
                 raise ValueError('`classes` is empty: name at least one.')
-        request = _Request(options, asked, labels, multi, return_mask)
+        request = _Request(options, asked, labels, multi, return_mask, min_score)
         taken = [x for _, x in items if not isinstance(x, np.ndarray)]
         paths = None if show_dir is None else FreshPaths(show_dir, taken)
         return self._stream(items, batch_size, request, paths, on_error == 'skip')
@@ -333,14 +341,15 @@ class WSOLInferencer:
             )
             label = int(scores.argmax())
             if request.classes is None:
-                places = self._places(maps[0], item, request)
+                known = label if request.labels is None else request.labels[item.index]
+                places = self._places(maps[0], item, request, float(scores[known]))
             else:
                 result['asked'] = [
                     {
                         'label': one,
                         'class': self.classes[one],
                         'score': float(scores[one]),
-                        **self._places(pred_map, item, request),
+                        **self._places(pred_map, item, request, float(scores[one])),
                     }
                     for one, pred_map in zip(request.classes, maps)
                 ]
@@ -391,13 +400,22 @@ class WSOLInferencer:
         return as_array(scores).astype(np.float32), as_array(maps)
 
     @staticmethod
-    def _places(pred_map: np.ndarray, item: _Item, request: _Request) -> Result:
+    def _places(
+        pred_map: np.ndarray, item: _Item, request: _Request, score: float
+    ) -> Result:
         """Box(es), map and mask in the frame of the image."""
         options = request.options
+        there = request.min_score is None or score >= request.min_score
         boxes, loc_map, masks = item.view.frame.places(
             pred_map, options.threshold, options.percentile
         )
-        places = dict(bbox=boxes[0], loc_map=loc_map)
+        places: Result = dict(has_object=there, bbox=boxes[0], loc_map=loc_map)
+        if not there:
+            empty = np.zeros(loc_map.shape, bool)
+            places.update(bbox=None, bboxes=boxes[:0], mask=empty, masks=[])
+            wanted = dict(bboxes=request.multi, mask=request.return_mask)
+            wanted['masks'] = request.multi and request.return_mask
+            return {k: v for k, v in places.items() if wanted.get(k, True)}
         if request.multi:
             places['bboxes'] = boxes
         if request.return_mask:
@@ -421,9 +439,9 @@ class WSOLInferencer:
         Returns:
             RGB, ``(H, W, 3)`` uint8, with a caption below where it has room.
         """
-        sample = DataSample(
-            pred_map=result['loc_map'], pred_bbox=result.get('bboxes', result['bbox'])
-        )
+        sample = DataSample(pred_map=result['loc_map'])
+        if result.get('has_object', True):
+            sample.pred_bbox = result.get('bboxes', result['bbox'])
         sample.set_pred_label(result['pred_label'])
         sample.set_pred_score(torch.from_numpy(result['scores']))
         short, long = sorted(image.shape[:2])
@@ -432,7 +450,8 @@ class WSOLInferencer:
             size = [max(1, round(n * scale)) for n in image.shape[1::-1]]
             factor = np.array(size) / image.shape[1::-1]
             image = mmcv.imresize(image, tuple(size), interpolation='area')
-            sample.pred_bbox = sample.pred_bbox * np.tile(factor, 2)
+            if 'pred_bbox' in sample:
+                sample.pred_bbox = sample.pred_bbox * np.tile(factor, 2)
             scale = 1.0
         if image.shape[1] * scale < 64:  # no room for a word
             kwargs.setdefault('draw_text', False)

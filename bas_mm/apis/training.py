@@ -1,5 +1,6 @@
 """From a folder of images to a trained localizer, in one call."""
 
+import dataclasses
 import os
 import os.path as osp
 from collections.abc import Mapping
@@ -10,7 +11,6 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from bas_mm.apis.inferencer import WSOLInferencer
-from bas_mm.utils.tables import metrics_table
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,21 @@ def find_run(runner: Runner) -> TrainedRun:
     )
 
 
-def evaluate_run(runner: Runner, run: TrainedRun, dump: str) -> TrainedRun:
-    """Test the checkpoint of a run and write the report.
+def write_report(run: TrainedRun, metrics: dict[str, Any], dump: str) -> TrainedRun:
+    """Write the report of a run that was tested.
 
     Args:
-        runner: The Runner that trained it; its test writes ``dump``.
         run: Where the checkpoint is.
-        dump: What the test writes, see :class:`~bas_mm.evaluation.DumpMaps`.
+        metrics: Figures of its test.
+        dump: What the test wrote, see :class:`~bas_mm.evaluation.DumpMaps`.
 
     Returns:
         The run with its figures and report.
     """
     from bas_mm.analysis.report import build_report  # which brings matplotlib
 
-    runner.load_checkpoint(run.checkpoint)  # as anyone else will have it
-    metrics = runner.test()
     report = osp.join(run.work_dir, 'report.html')
+    name = osp.basename(osp.normpath(run.work_dir))
     if is_main_process():
-        print(metrics_table(metrics), flush=True)
-        name = osp.basename(osp.normpath(run.work_dir))
         build_report([dump], [name])[0].write(report)
-    return TrainedRun(run.checkpoint, run.config, run.work_dir, metrics, report)
+    return dataclasses.replace(run, metrics=metrics, report=report)

@@ -1,10 +1,14 @@
 """A page where an image is dropped and is answered: what is on it, and where."""
 
+import ipaddress
 import os
+import os.path as osp
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from bas_mm.apis.images import load_image
 from bas_mm.apis.inferencer import Result, WSOLInferencer
@@ -14,6 +18,10 @@ BEST = -1
 
 #: Requests that are answered at the same time.
 PARALLEL = 4
+#: An image of more pixels is refused before it is decoded.
+MAX_PIXELS = 50_000_000
+#: Seconds after which the files of a request are removed, and between looks.
+KEPT, LOOK = 3600, 300
 
 
 def answer(
@@ -22,6 +30,7 @@ def answer(
     threshold: float,
     choice: int | None,
     multi: bool,
+    min_score: float | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, dict[str, float], str]:
     """Answer one request of the page.
 
@@ -31,17 +40,27 @@ def answer(
         threshold: Where the map is cut, 0 to 1.
         choice: The index of a class, or ``BEST``.
         multi: All components, not only the largest.
+        min_score: See :meth:`~bas_mm.apis.WSOLInferencer.stream`.
 
     Returns:
         The image with map and box, the mask over the image (both RGB uint8,
         or None), the five best classes (name to score), and a line about the
         box.
+
+    Raises:
+        ValueError: If the file is no image, damaged, or too large.
     """
     if path is None:
         return None, None, {}, ''
+    check_upload(path)
     classes = None if choice in (None, BEST) else choice
     (result,) = inferencer(
-        path, threshold=threshold, classes=classes, multi=multi, return_mask=True
+        path,
+        threshold=threshold,
+        classes=classes,
+        multi=multi,
+        return_mask=True,
+        min_score=min_score,
     )
     image = load_image(path)
     best = np.argsort(-result['scores'], kind='stable')[:5]
@@ -52,6 +71,51 @@ def answer(
         scores,
         describe(result),
     )
+
+
+def check_upload(path: str) -> None:
+    """Look at the head of a stranger's file before anything is decoded.
+
+    Raises:
+        ValueError: If it is no image, or one of more than ``MAX_PIXELS``
+            pixels, whatever the size of the file.
+    """
+    name = osp.basename(path)
+    try:
+        with Image.open(path) as file:
+            width, height = file.size
+    except Image.DecompressionBombError:
+        size, pixels = 'far too many', MAX_PIXELS + 1
+    except Exception as error:  # Pillow has no common one
+        raise ValueError(f'{name!r} is no image that can be read.') from error
+    else:
+        size, pixels = f'{width} x {height}', width * height
+    if pixels > MAX_PIXELS:
+        raise ValueError(
+            f'{name!r} has {size} pixels; this page takes images of at most '
+            f'{MAX_PIXELS // 1_000_000} million. Reduce it first.'
+        )
+
+
+def warn_open(host: str, auth: bool) -> str:
+    """Say who can use a page; empty where only this machine can.
+
+    Example:
+        >>> warn_open('127.0.0.1', auth=False), warn_open('localhost', auth=False)
+        ('', '')
+        >>> warn_open('0.0.0.0', auth=True)
+        'Warning: the page is open to the network (--host 0.0.0.0), unencrypted.'
+    """
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host == 'localhost'
+    if here:
+        return ''
+    text = f'Warning: the page is open to the network (--host {host}), unencrypted'
+    if auth:
+        return f'{text}.'
+    return f'{text} and to everybody: --auth USER:PASSWORD asks for a password.'
 
 
 def cut_out(image: np.ndarray, mask: np.ndarray, longest: int = 1600) -> np.ndarray:
@@ -80,13 +144,16 @@ def cut_out(image: np.ndarray, mask: np.ndarray, longest: int = 1600) -> np.ndar
 
 
 def describe(result: Result) -> str:
-    """Say class, score and box(es) in words.
+    """Say class, score and box(es) in words, or that there is no object.
 
     Example:
         >>> describe(dict(pred_class='cat', pred_score=0.5, ori_shape=(9, 8),
         ...               bbox=np.array([0, 1, 7.6, 5])))
         'cat, score 0.500: x 0 to 8, y 1 to 5 (of 8 x 9 pixels)'
     """
+    if not result.get('has_object', True):
+        best = f'{result["pred_class"]}, score {result["pred_score"]:.3f}'
+        return f'no object: the best class is {best}'
     boxes = np.round(result.get('bboxes', [result['bbox']])).astype(int)
     height, width = result['ori_shape']
     places = '; '.join(
@@ -126,11 +193,32 @@ def import_gradio() -> Any:
     return gradio
 
 
-def build_page(inferencer: WSOLInferencer) -> Any:
+def _responder(
+    gr: Any, inferencer: WSOLInferencer, min_score: float | None
+) -> Callable[..., Any]:
+    """Give what the page calls: :func:`answer`, its errors in the page's words."""
+
+    def respond(
+        path: str | None, threshold: float, choice: int | None, multi: bool
+    ) -> Any:
+        try:
+            return answer(inferencer, path, threshold, choice, multi, min_score)
+        except (ValueError, OSError) as error:
+            # where the file lies on this machine is nobody's business
+            text = str(error).replace(str(path), osp.basename(str(path)))
+            raise gr.Error(text) from error
+
+    return respond
+
+
+def build_page(inferencer: WSOLInferencer, min_score: float | None = None) -> Any:
     """Lay the page out.
+
+    What is uploaded and drawn is removed after an hour, and with the page.
 
     Args:
         inferencer: The model.
+        min_score: See :func:`answer`.
 
     Returns:
         The page, a ``gradio.Blocks``, not yet started.
@@ -140,18 +228,17 @@ def build_page(inferencer: WSOLInferencer) -> Any:
     """
     gr = import_gradio()
 
-    def respond(*inputs: Any) -> Any:
-        try:
-            return answer(inferencer, *inputs)
-        except (ValueError, OSError) as error:
-            raise gr.Error(str(error)) from error
-
+    respond = _responder(gr, inferencer, min_score)
     own = inferencer.test_options.threshold
-    with gr.Blocks(title='bas_mm', analytics_enabled=False) as page:
+    with gr.Blocks(
+        title='bas_mm', analytics_enabled=False, delete_cache=(LOOK, KEPT)
+    ) as page:
         gr.Markdown('# What is it, and where?')
         with gr.Row():
             with gr.Column():
                 image = gr.Image(type='filepath', label='Image', sources=['upload'])
+                # as it was uploaded: `answer` reads it, or says why it cannot
+                image.preprocess = lambda upload: upload and upload.path
                 choice = gr.Dropdown(
                     list_choices(inferencer), value=BEST, label='Look for'
                 )

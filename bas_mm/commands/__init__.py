@@ -7,9 +7,11 @@ long help.
 import argparse
 import difflib
 import importlib
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 #: Name of each command, and what it does. Its module has its name, with ``_``.
 COMMANDS = {
@@ -33,10 +35,23 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a message."""
+        unknown = message.removeprefix('unrecognized arguments: ')
+        if unknown != message:
+            word = unknown.split()[0].partition('=')[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, 1)
+            message += f'; did you mean {near[0]}?' if near else ''
+        self.exit(2, f'{self.prog}: error: {message} (`{self.prog} --help`)\n')
+
+
 def build_parser(command: str) -> argparse.ArgumentParser:
     """Build the parser of a command."""
     module = importlib.import_module(f'{__name__}.{command.replace("-", "_")}')
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f'bas-mm {command}',
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -45,7 +60,7 @@ def build_parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--debug', action='store_true', help='show where an error comes from'
     )
-    parser.set_defaults(run=module.run, parser=parser)
+    parser.set_defaults(run=module.run, parser=parser, command_line='')
     return parser
 
 
@@ -56,7 +71,7 @@ def list_commands() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; an error of the user's ends in one line.
+    """Run a command; an error ends in one line.
 
     Args:
         argv: The name of the command and its arguments. Defaults to those of
@@ -64,9 +79,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
         SystemExit: With a message if the command or its arguments are wrong,
-            or a ``ValueError``, ``OSError``, ``ImportError``, ``KeyError`` (a
-            type that is not registered) or ``TypeError`` (a setting that it
-            does not have) stops it. ``--debug`` lets these through.
+            or an error stops it, see :func:`bas_mm.utils.errors.explain`.
+            Where a run has a log file, the traceback is in it. ``--debug`` lets
+            errors through.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else '--help'
@@ -85,12 +100,41 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(f'bas-mm has no command {name!r}; {meant}')
     args = build_parser(name).parse_args(words[1:])
     args.command_line = shlex.join(['bas-mm', *words])
+    from mmengine.logging import MMLogger
+
+    from bas_mm.engine.console import tidy_console
+
+    tidy_console(MMLogger.get_current_instance())
     try:
         args.run(args)
-    except (ValueError, OSError, ImportError, KeyError, TypeError) as error:
+    except Exception as error:
         if args.debug:
             raise
-        text = str(error)
-        if isinstance(error, (KeyError, TypeError)):
-            text = f'{error.args[0]} (--debug shows where)'
-        sys.exit(f'{type(error).__name__}: {text}')
+        from bas_mm.utils.errors import explain
+
+        path = log_traceback(error)
+        text = explain(error)
+        if path is not None:
+            text = text.replace('shows where)', f'shows where; traceback in {path})')
+        sys.exit(text)
+
+
+def log_traceback(error: Exception) -> str | None:
+    """Write the traceback of an error to the log file of the run.
+
+    Returns:
+        The log file; None where there is none.
+    """
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    files = [x for x in logger.handlers if isinstance(x, logging.FileHandler)]
+    if not files:
+        return None
+    trace = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(
+        logger.name, logging.ERROR, __file__, 0, 'The run ends.', (), trace
+    )
+    for handler in files:
+        handler.handle(record)
+    return files[0].baseFilename

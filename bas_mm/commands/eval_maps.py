@@ -33,11 +33,12 @@ tables at `--resize bicubic --size 224 224`.
 import argparse
 import json
 
+from bas_mm.evaluation.quote import left_out
 from bas_mm.evaluation.saved_maps import evaluate_maps, read_samples
 from bas_mm.localization import check_threshold
 from bas_mm.utils.files import without_nan, write_atomic
 from bas_mm.utils.options import threshold
-from bas_mm.utils.tables import metrics_table
+from bas_mm.utils.tables import metrics_table, quote_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='value of the object in masks; 255 is ignored otherwise (default: 1)',
     )
     parser.add_argument('--json', help='file for the figures')
+    parser.add_argument(
+        '--all',
+        action='store_true',
+        help='print all figures, not only those to quote',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -101,7 +107,11 @@ def run(args: argparse.Namespace) -> None:
         )
     except KeyError as error:  # an image without a map or without scores
         raise ValueError(error.args[0]) from error
-    print(metrics_table(results))
+    print(metrics_table(results) if args.all else quote_table(results))
+    if note := left_out(results):
+        print(note)
     if args.json:
         text = json.dumps(without_nan(results), indent=2)
         write_atomic(args.json, f'{text}\n'.encode())
+    if not args.all:
+        print(f'{len(results)} figures in all: --all prints, --json FILE writes them')

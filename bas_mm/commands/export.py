@@ -109,6 +109,7 @@ def run(args: argparse.Namespace) -> None:
             multi=args.multi,
             return_mask=True,
             on_error=args.on_error,
+            min_score=args.min_score,
         )
     )
     with finishing(journal, inferencer, objects=True):
@@ -117,11 +118,13 @@ def run(args: argparse.Namespace) -> None:
             if use_labels:
                 label = int(labels[todo[result['index']]])
             score = float(result['scores'][label])
+            there = result['has_object']
+            boxes = result.get('bboxes', [result['bbox']]) if there else []
             journal.add(
                 result['name'],
                 result['ori_shape'],
-                [(label, score, box) for box in result.get('bboxes', [result['bbox']])],
-                masks=result.get('masks', [result['mask']]),
+                [(label, score, box) for box in boxes],
+                masks=result.get('masks', [result['mask']]) if there else [],
                 source=result['img_path'],
             )
 
@@ -167,5 +170,6 @@ def describe_source(
         topk=options.topk,
         map_label=options.map_label,
         multi=args.multi,
+        min_score=args.min_score,
         bas_mm=bas_mm.__version__,
     )

@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
         topk=1 if args.classes else options.topk,
         classes=args.classes,
         multi=args.multi,
+        min_score=args.min_score,
     )
     export = FORMATS[args.format](path, inferencer.classes, info)
     stems = {osp.splitext(name)[0].lower() for name, _ in images}
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
             multi=args.multi,
             show_dir=None if args.no_pictures else args.out_dir,
             on_error=args.on_error,
+            min_score=args.min_score,
         )
     )
     with finishing(journal, inferencer):
@@ -174,13 +176,14 @@ def finishing(
 
 
 def list_found(result: Result) -> list[Found]:
-    """List class, score and box of the objects in an image."""
+    """List class, score and box of the objects in an image, if any."""
     asked: list[dict[str, Any]] = result.get('asked') or [
         dict(result, label=result['pred_label'], score=result['pred_score'])
     ]
     return [
         (one['label'], one['score'], box)
         for one in asked
+        if one.get('has_object', True)
         for box in one.get('bboxes', [one['bbox']])
     ]
 
@@ -194,4 +197,4 @@ def describe(result: Result, classes: Sequence[str]) -> list[str]:
             f'{result["name"]}: {classes[label]} ({score:.2f}) '
             f'at x {x0} to {x1}, y {y0} to {y1}'
         )
-    return lines
+    return lines or [f'{result["name"]}: no object (--min-score)']

@@ -1,7 +1,12 @@
-"""Test a checkpoint: print its metrics, write drawings and results."""
+"""Test a checkpoint: print the figures to quote, write drawings and results.
+
+All figures go to `metrics.json` in the work dir.
+"""
 
 import argparse
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import mmengine
@@ -11,14 +16,18 @@ from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from bas_mm.apis.model import brings_classifier
-from bas_mm.engine import WholeCheckpointHook
+from bas_mm.apis.resumed_test import describe_maps, go_on
+from bas_mm.engine import SummaryHook, WholeCheckpointHook
 from bas_mm.engine.runner import build_runner, finish_config, leave_group, start_config
+from bas_mm.engine.summary_hook import NAME as SUMMARY
 from bas_mm.evaluation import DumpMaps, intervals
-from bas_mm.utils.files import check_output, without_nan
+from bas_mm.evaluation.map_reader import dump_places
+from bas_mm.evaluation.quote import left_out
+from bas_mm.utils.files import check_output, plain, without_nan, write_atomic
 from bas_mm.utils.loading import require_whole
 from bas_mm.utils.models import unwrap
 from bas_mm.utils.options import add_runner_arguments
-from bas_mm.utils.tables import metrics_table
+from bas_mm.utils.tables import metrics_table, quote_table
 
 PICKLES = ('.pkl', '.pickle')
 
@@ -77,6 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2,
         help='seconds that each window stays (default: 2)',
     )
+    parser.add_argument(
+        '--all',
+        action='store_true',
+        help='print all figures, not only those to quote',
+    )
     add_runner_arguments(parser)
 
 
@@ -128,11 +142,18 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             cfg.visualizer = dict(type='bas_mm.WSOLVisualizer')
 
 
-def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
+def build_dump(
+    runner: Runner, args: argparse.Namespace, run: dict[str, Any] | None = None
+) -> DumpMaps:
     """Build the evaluator that keeps the maps, and what is known of the run.
 
     Images are named by their path below the data set's root, so that runs on
     copies of the data in different places can be compared.
+
+    Args:
+        runner: What tests.
+        args: The options of the test.
+        run: See :class:`~bas_mm.evaluation.DumpMaps`.
     """
     dataset = runner.test_dataloader.dataset
     model = unwrap(runner.model)
@@ -155,20 +176,51 @@ def build_dump(runner: Runner, args: argparse.Namespace) -> DumpMaps:
             config=args.config,
             checkpoint=args.checkpoint,
         ),
+        run=run,
     )
     dump.dataset_meta = runner.test_evaluator.dataset_meta
     return dump
 
 
-def add_intervals(metrics: dict[str, Any], runner: Runner, num: int) -> dict[str, Any]:
-    """Add intervals to metrics, in place, and give what the table shows."""
-    table = dict(metrics)
+def add_intervals(metrics: dict[str, Any], runner: Runner, num: int) -> None:
+    """Add intervals to metrics, in place."""
     found = intervals(runner.test_evaluator.metrics, num) if num else {}
     for name, (low, high) in found.items():
         if low <= high:  # not NaN
-            table[name] = f'{metrics[name]:.4f} [{low:.2f}, {high:.2f}]'
             metrics[f'{name}_ci95'] = [low, high]
-    return table
+
+
+def write_results(
+    metrics: dict[str, Any], runner: Runner, args: argparse.Namespace
+) -> None:
+    """Print and write what a test gave."""
+    path = Path(runner.work_dir) / 'metrics.json'
+    text = json.dumps(without_nan(plain(metrics)), indent=1)
+    write_atomic(path, f'{text}\n'.encode())
+    print(metrics_table(metrics) if args.all else quote_table(metrics))
+    if note := left_out(metrics):
+        print(note)
+    if not args.all:
+        count = sum(not name.endswith('_ci95') for name in metrics)
+        print(f'All {count} figures: {path} (--all prints them)', flush=True)
+    if args.out_item == 'metrics':
+        if str(args.out).endswith('.json'):
+            metrics = without_nan(metrics)
+        mmengine.dump(metrics, args.out)
+
+
+def finish_test(
+    metrics: dict[str, Any],
+    runner: Runner,
+    args: argparse.Namespace,
+    summary: SummaryHook,
+) -> None:
+    """Write what a test gave, and its summary."""
+    write_results(metrics, runner, args)
+    summary.save(runner, complete=True, figures=metrics)
+    if args.dump is not None:  # the report looks there
+        text = json.dumps({'test': summary.values}, indent=1)
+        write_atomic(dump_places(args.dump)[0] / SUMMARY, f'{text}\n'.encode())
 
 
 def run(args: argparse.Namespace) -> None:
@@ -183,6 +235,8 @@ def run(args: argparse.Namespace) -> None:
         )
     runner = build_runner(cfg)
     runner.register_hook(WholeCheckpointHook())
+    summary = SummaryHook('test', args.command_line)
+    runner.register_hook(summary)
     if args.checkpoint is None:
         model = unwrap(runner.model)
         with require_whole(model):
@@ -191,13 +245,12 @@ def run(args: argparse.Namespace) -> None:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:
         runner.load_or_resume()  # the checkpoint knows the calibration
-        runner.test_evaluator.metrics.append(build_dump(runner, args))
+        run = describe_maps(runner, args.checkpoint, args.dump_views)
+        dump = build_dump(runner, args, run)
+        runner.test_evaluator.metrics.append(dump)
+        go_on(runner, dump)
     metrics = runner.test()
     if is_main_process():
-        show = add_intervals(metrics, runner, args.bootstrap)
-        print(metrics_table(show), flush=True)
-        if args.out_item == 'metrics':
-            if str(args.out).endswith('.json'):
-                metrics = without_nan(metrics)
-            mmengine.dump(metrics, args.out)
+        add_intervals(metrics, runner, args.bootstrap)
+        finish_test(metrics, runner, args, summary)
     leave_group()

@@ -17,8 +17,10 @@ from mmengine.runner import Runner
 
 from bas_mm.apis.folder_recipe import list_methods, plan_folder
 from bas_mm.apis.model import choose_device
-from bas_mm.apis.training import TrainedRun, evaluate_run, find_run
-from bas_mm.commands.test import build_dump
+from bas_mm.apis.training import TrainedRun, find_run, write_report
+from bas_mm.commands import build_parser
+from bas_mm.commands.test import build_dump, finish_test
+from bas_mm.engine import SettingsHook, SummaryHook
 from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.engine.runner import (
     build_runner,
@@ -107,6 +109,8 @@ def run(args: argparse.Namespace) -> TrainedRun | None:
             runner = build_runner(cfg)
             if isinstance(runner, ResumableRunner):
                 runner.allow_changes = args.allow_changes
+            runner.register_hook(SettingsHook())
+            runner.register_hook(SummaryHook('train', args.command_line))
             runner.train()
             found = finish_folder(runner, args) if args.folder else None
             leave_group()
@@ -154,12 +158,17 @@ def finish_folder(runner: Runner, args: argparse.Namespace) -> TrainedRun:
     """Test what a folder of images gave, write the report, say what is where."""
     run = find_run(runner)
     if not args.no_validate:
-        dump = osp.join(run.work_dir, 'dump', 'test.npz')
-        options = argparse.Namespace(
-            dump=dump, dump_views=200, config=run.config, checkpoint=run.checkpoint
-        )
+        options = build_parser('test').parse_args([run.config, run.checkpoint])
+        options.dump = osp.join(run.work_dir, 'dump', 'test.npz')
+        options.dump_views = 200
+        summary = SummaryHook('test', args.command_line, run.checkpoint)
+        runner.register_hook(summary)
+        runner.load_checkpoint(run.checkpoint)  # as anyone else will have it
         runner.test_evaluator.metrics.append(build_dump(runner, options))
-        run = evaluate_run(runner, run, dump)
+        metrics = runner.test()
+        if is_main_process():
+            finish_test(metrics, runner, options, summary)
+        run = write_report(run, metrics, options.dump)
     if is_main_process():
         lines = [f'Checkpoint: {run.checkpoint}']
         lines += [f'Report: {run.report}'] if run.report else []

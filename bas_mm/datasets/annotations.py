@@ -34,24 +34,27 @@ def read_table(
     """
     table: dict[int, tuple] = {}
     text = tuple(types) == (str,)
-    with open(path, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            fields = line.split(None, 1) if text else line.split()
-            if not fields:
-                continue
-            try:
-                if len(fields) != len(types) + 1:
-                    raise ValueError
-                key = int(fields[0])
-                row = tuple(t(f.strip()) for t, f in zip(types, fields[1:]))
-            except ValueError:
-                raise ValueError(
-                    f'{path}, line {number}: expected `{expected}`, '
-                    f'got `{line.strip()}`.'
-                ) from None
-            if key in table:
-                raise ValueError(f'{path}, line {number}: the id {key} occurs twice.')
-            table[key] = row
+    try:
+        with open(path, encoding='utf-8') as file:
+            lines = list(file)
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8: {error}.') from None
+    for number, line in enumerate(lines, 1):
+        fields = line.split(None, 1) if text else line.split()
+        if not fields:
+            continue
+        try:
+            if len(fields) != len(types) + 1:
+                raise ValueError
+            key = int(fields[0])
+            row = tuple(t(f.strip()) for t, f in zip(types, fields[1:]))
+        except ValueError:
+            raise ValueError(
+                f'{path}, line {number}: expected `{expected}`, got `{line.strip()}`.'
+            ) from None
+        if key in table:
+            raise ValueError(f'{path}, line {number}: the id {key} occurs twice.')
+        table[key] = row
     return table
 
 

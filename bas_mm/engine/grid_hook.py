@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.visualization import LocalVisBackend
 
 from bas_mm.registry import HOOKS
 from bas_mm.visualization.sheet import make_grid, spread_indices, write_drawing
@@ -19,6 +20,8 @@ class GridHook(Hook):
 
     The images are spread evenly over the data set, whose samples are sorted
     by class in the stock order, and drawn by the visualizer of the config.
+    Backends of the visualizer that are not the local folder (TensorBoard,
+    Weights & Biases, ...) get it as the image ``grid``.
     Training steps are not touched. Under several processes the first one
     draws from its own share of the data.
 
@@ -107,8 +110,16 @@ class GridHook(Hook):
         path = osp.join(self.out_dir or runner.work_dir, 'grid.png')
         sheet = make_grid(self._tiles, self.cols)
         write_drawing(path, sheet)
+        for backend in getattr(runner.visualizer, '_vis_backends', {}).values():
+            if not isinstance(backend, LocalVisBackend):  # the file is there
+                backend.add_image('grid', sheet, step=self._step(runner))
         runner.logger.info(f'{len(self._tiles)} drawings are in {path}')
         self._tiles = []
+
+    @staticmethod
+    def _step(runner: Runner) -> int:
+        """Give the step of the training; 0 of a test alone."""
+        return 0 if isinstance(runner._train_loop, (dict, type(None))) else runner.iter
 
     after_test_iter = after_val_iter
     after_test_epoch = after_val_epoch

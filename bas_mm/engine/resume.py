@@ -46,6 +46,8 @@ _WRITERS = (
     'param_scheduler',
     'runtime_info',
     'sampler_seed',
+    'settings',
+    'summary',
     'timer',
     'visualization',
 )

@@ -14,6 +14,7 @@ from mmengine.device import utils as device_utils
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from bas_mm.engine.console import ConsoleRunner
 from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.utils.configs import (
     dataloaders,
@@ -111,11 +112,15 @@ def settle_hooks(cfg: Config) -> None:
     }
 
 
+class CommandRunner(ConsoleRunner, ResumableRunner):
+    """The Runner of the commands: its trainings survive kills, and it says little."""
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner; ``runner_type`` in the config picks another class."""
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
-    return ResumableRunner.from_cfg(cfg)
+    return CommandRunner.from_cfg(cfg)
 
 
 @contextlib.contextmanager

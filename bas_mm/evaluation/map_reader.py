@@ -1,7 +1,7 @@
 """Maps, boxes and views that a test kept on disk, read again."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ class MapDump:
 
     Attributes:
         info: What was kept of the run, ``classes`` among it.
+        summary: What ``summary.json`` says of the test; empty without one.
         entries: From the name of an image to its entry in ``samples.json``.
 
     Raises:
@@ -43,6 +44,10 @@ class MapDump:
                 '`--dump`.'
             )
         self.info: dict[str, Any] = _read_json(self.folder / 'run.json')
+        file = self.folder / 'summary.json'
+        self.summary: dict[str, Any] = (
+            _read_json(file).get('test', {}) if file.is_file() else {}
+        )
         self.entries: dict[str, dict] = {
             '/'.join(image_parts(x['image'])): x
             for x in _read_json(self.folder / 'samples.json')
@@ -76,26 +81,13 @@ class MapDump:
                 pred_map = np.load(self.folder / 'maps' / f'{name}.npy')
             else:
                 pred_map = self._maps[name]
-            sample = dict(
-                sample_idx=i,
-                img_path=name,
-                pred_map=pred_map,
-                img_shape=(entry['height'], entry['width']),
+            sample = build_sample(
+                entry,
+                pred_map,
+                self._scores[name] if name in self._scores else None,
+                self.folder / 'masks' / f'{name}.png',
             )
-            if 'labels' in entry:
-                sample['gt_label'] = np.array(entry['labels'])
-            if 'boxes' in entry:
-                sample['gt_bboxes'] = np.array(entry['boxes'], np.float64)
-            if 'pred_bbox' in entry:
-                sample['pred_bbox'] = np.array(entry['pred_bbox'], np.float32)
-            if 'pred_label' in entry:
-                sample['pred_label'] = np.array(entry['pred_label'])
-            if name in self._scores:
-                sample['pred_score'] = self._scores[name]
-            mask = self.folder / 'masks' / f'{name}.png'
-            if mask.is_file():
-                sample['gt_seg_map'] = _read(mask, cv2.IMREAD_UNCHANGED)
-            yield sample
+            yield dict(sample, sample_idx=i, img_path=name)
 
     def view(self, name: str) -> np.ndarray | None:
         """Read the view of an image, if it was kept.
@@ -105,6 +97,41 @@ class MapDump:
         """
         file = self.folder / 'views' / f'{name}.jpg'
         return _read(file, cv2.IMREAD_COLOR) if file.is_file() else None
+
+
+def build_sample(
+    entry: Mapping[str, Any],
+    pred_map: np.ndarray | None,
+    scores: np.ndarray | None,
+    mask: Path,
+) -> dict[str, Any]:
+    """Build a sample as the metrics take it.
+
+    Args:
+        entry: Its entry in ``samples.json``.
+        pred_map: Its map.
+        scores: Its scores; None without.
+        mask: The file of its mask, which need not be there.
+
+    Returns:
+        The fields that were kept, without name and number.
+    """
+    sample: dict[str, Any] = dict(
+        pred_map=pred_map, img_shape=(entry['height'], entry['width'])
+    )
+    if 'labels' in entry:
+        sample['gt_label'] = np.array(entry['labels'])
+    if 'boxes' in entry:
+        sample['gt_bboxes'] = np.array(entry['boxes'], np.float64)
+    if 'pred_bbox' in entry:
+        sample['pred_bbox'] = np.array(entry['pred_bbox'], np.float32)
+    if 'pred_label' in entry:
+        sample['pred_label'] = np.array(entry['pred_label'])
+    if scores is not None:
+        sample['pred_score'] = scores
+    if mask.is_file():
+        sample['gt_seg_map'] = _read(mask, cv2.IMREAD_UNCHANGED)
+    return sample
 
 
 def dump_places(out: str | Path) -> tuple[Path, Path | None]:

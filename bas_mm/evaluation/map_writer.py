@@ -2,26 +2,21 @@
 
 import json
 import shutil
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.dist import (
-    broadcast_object_list,
-    get_rank,
-    get_world_size,
-    is_main_process,
-)
+from mmengine.dist import broadcast_object_list, is_main_process
 
-from bas_mm.evaluation.map_reader import dump_places
+from bas_mm.evaluation.map_reader import build_sample, dump_places
+from bas_mm.evaluation.partial_dump import PartialDump, write_array
 from bas_mm.evaluation.scores import image_parts
 from bas_mm.evaluation.wsol_metric import WSOLMetric, get_boxes, get_field, get_mask
 from bas_mm.localization import as_array
 from bas_mm.registry import METRICS
-from bas_mm.utils.files import without_nan
+from bas_mm.utils.files import without_nan, write_atomic
 
 
 @METRICS.register_module()
@@ -46,7 +41,9 @@ class DumpMaps(WSOLMetric):
     Python.
 
     An image's name is its path below ``root``; if it is not there, its file
-    and folder. An earlier dump at ``out`` is replaced. Several processes write
+    and folder. An earlier dump at ``out`` is replaced; one that a test of the
+    same ``run`` left unfinished is gone on with, see :meth:`restore`. What is
+    not complete has a folder ``partial``. Several processes write
     their own images into ``out``, which they must share; every one of them
     builds this object, and all of them fail if ``out`` cannot be used.
 
@@ -56,11 +53,14 @@ class DumpMaps(WSOLMetric):
         view_interval: The view is kept of images whose ``sample_idx`` is a
             multiple of this; 0 keeps none.
         info: What else is to be kept of the run, anything that json takes.
+        run: All that the maps depend on, anything that json takes, by name.
+            None: nothing is gone on with.
         collect_device: ``'cpu'`` or ``'gpu'``, where mmengine gathers records.
 
     Raises:
-        ValueError: If ``view_interval`` is below 0, or two images of
-            different paths have one name.
+        ValueError: If ``view_interval`` is below 0, two images of
+            different paths have one name, or ``out`` is the unfinished dump
+            of another ``run``.
         FileExistsError: If ``out`` is a folder of other things.
         OSError: If ``out`` cannot be written.
     """
@@ -71,6 +71,7 @@ class DumpMaps(WSOLMetric):
         root: str | Path | None = None,
         view_interval: int = 1,
         info: dict | None = None,
+        run: dict | None = None,
         collect_device: str = 'cpu',
     ) -> None:
         super().__init__(collect_device=collect_device)
@@ -84,9 +85,41 @@ class DumpMaps(WSOLMetric):
         self.view_interval = view_interval
         self.info = dict(info or {})
         self._paths: dict[str, str] = {}
+        self._restored: dict[str, dict] = {}
+        self._parts = PartialDump(self.folder, run)
         _on_main_process(self._clear)  # nobody writes before the old dump is gone
-        self._scores = _Archive(self.folder / 'scores.npz')
-        self._maps = _Archive(self.archive) if self.archive else None
+
+    def restore(self) -> Iterator[dict]:
+        """Give what an unfinished dump of the same run has of this process.
+
+        Afterwards the images that were given are not written again.
+
+        Yields:
+            Samples as :meth:`MapDump.samples` gives them, with the ``img_path``
+            and ``sample_idx`` of the test.
+        """
+        entries = []
+        for entry in self._parts.entries():
+            key = self._key(entry['image'])
+            try:
+                sample = build_sample(
+                    entry,
+                    self._parts.read('maps', key)
+                    if self.archive
+                    else np.load(self.folder / 'maps' / f'{key}.npy'),
+                    self._parts.read('scores', key),
+                    self.folder / 'masks' / f'{key}.png',
+                )
+            except (OSError, ValueError, EOFError):
+                continue  # a file is damaged: the image is tested again
+            path = entry['img_path']
+            if sample['pred_map'] is None or path in self._restored:
+                continue
+            self._restored[path] = entry
+            self._paths[key] = path
+            entries.append(entry)
+            yield dict(sample, img_path=path, sample_idx=entry.get('sample_idx'))
+        self._parts.open(entries)
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Write a batch.
@@ -105,28 +138,32 @@ class DumpMaps(WSOLMetric):
 
     def measure(self, sample: dict) -> dict:
         """Write the large parts of an image; the rest is its record."""
-        image = self._name(str(get_field(sample, 'img_path', self)))
-        key = '/'.join(image_parts(image))
-        path = str(sample['img_path'])
+        path = str(get_field(sample, 'img_path', self))
+        if path in self._restored:
+            return _record(self._restored[path])
+        image = self._name(path)
+        key = self._key(image)
         if self._paths.setdefault(key, path) != path:
             raise ValueError(
                 f'DumpMaps: {self._paths[key]!r} and {path!r} would both be '
                 f'called {key!r}: give the folder that holds both as `root`, '
                 'and image files of one folder different stems.'
             )
-        entry = self._entry(sample, image)
-        pred_map = as_array(get_field(sample, 'pred_map', self))
-        if self._maps:
-            self._maps.add(key, pred_map.astype(np.float32))
+        entry = without_nan(self._entry(sample, image))
+        pred_map = as_array(get_field(sample, 'pred_map', self)).astype(np.float32)
+        if self.archive:
+            self._parts.write('maps', key, pred_map)
         else:
-            np.save(self._file('maps', key, 'npy'), pred_map.astype(np.float32))
+            write_array(self._file('maps', key, 'npy'), pred_map)
         if sample.get('pred_score') is not None:
-            self._scores.add(key, as_array(sample['pred_score']).astype(np.float32))
+            scores = as_array(sample['pred_score']).astype(np.float32)
+            self._parts.write('scores', key, scores)
         mask = get_mask(sample)
         if mask is not None:
             _write(self._file('masks', key, 'png'), mask.astype(np.uint8))
         self._write_view(sample, key)
-        return dict(entry=json.dumps(without_nan(entry)).encode())
+        self._parts.add(entry)
+        return _record(entry)
 
     def _entry(self, sample: dict, image: str) -> dict[str, Any]:
         """Give the entry of an image in ``samples.json``."""
@@ -157,27 +194,25 @@ class DumpMaps(WSOLMetric):
 
     def evaluate(self, size: int) -> dict:
         """Finish the files; give no figures."""
-        self._scores.close()
-        if self._maps:
-            self._maps.close()
+        self._parts.close()
         return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> dict:
         """Write the list of the images (main process)."""
         super().compute_metrics(results)
-        self._scores.merge()
-        if self._maps:
-            self._maps.merge()
+        self._parts.pack('scores', self.folder / 'scores.npz')
+        if self.archive:
+            self._parts.pack('maps', self.archive)
         entries = [json.loads(x) for x in (self.table or {}).get('entry', ())]
         self.table = None  # all of it is on disk
-        (self.folder / 'samples.json').write_text(
-            '[\n' + ',\n'.join(map(json.dumps, entries)) + '\n]\n', encoding='utf-8'
-        )
+        text = '[\n' + ',\n'.join(map(json.dumps, entries)) + '\n]\n'
+        write_atomic(self.folder / 'samples.json', text.encode())
         classes = (self.dataset_meta or {}).get('classes')
         _write_json(
             self.folder / 'run.json',
             dict(self.info, classes=list(classes) if classes else None),
         )
+        self._parts.remove()
         return {}
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
@@ -191,6 +226,11 @@ class DumpMaps(WSOLMetric):
             if full.is_relative_to(self.root):
                 return full.relative_to(self.root).as_posix()
         return '/'.join(PurePath(path.replace('\\', '/')).parts[-2:])
+
+    @staticmethod
+    def _key(image: str) -> str:
+        """Give the name of the files of an image."""
+        return '/'.join(image_parts(image))
 
     def _file(self, kind: str, key: str, suffix: str) -> Path:
         """Give the file of a part of an image; make its folder."""
@@ -215,9 +255,11 @@ class DumpMaps(WSOLMetric):
                 f'DumpMaps: {str(self.archive)!r} exists and is not of an earlier '
                 'dump: choose another place for the maps (--dump).'
             )
-        for kind in ('maps', 'masks', 'views'):
-            shutil.rmtree(self.folder / kind, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not marker.is_file():
+            _write_json(marker, self.info)  # the folder is ours from now on
+        if not self._parts.begin():
+            for kind in ('maps', 'masks', 'views'):
+                shutil.rmtree(self.folder / kind, ignore_errors=True)
         (self.folder / 'samples.json').unlink(missing_ok=True)
         _write_json(marker, self.info)
 
@@ -239,55 +281,15 @@ def _on_main_process(work: Callable[[], None]) -> None:
         raise failure[0]
 
 
-class _Archive:
-    """An npz that is written array by array.
-
-    Every process but the first writes a part beside it; the first one merges.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self.zip = zipfile.ZipFile(self._part(get_rank()), 'w')
-        self.names: set[str] = set()
-
-    def _part(self, rank: int) -> Path:
-        return (
-            self.path
-            if rank == 0
-            else self.path.with_name(f'{self.path.name}.part{rank}')
-        )
-
-    def add(self, name: str, array: np.ndarray) -> None:
-        """Write an array, unless there is one of that name."""
-        if name not in self.names:
-            self.names.add(name)
-            with self.zip.open(f'{name}.npy', 'w') as file:
-                np.lib.format.write_array(
-                    file, np.ascontiguousarray(array), allow_pickle=False
-                )
-
-    def close(self) -> None:
-        """Finish the part of this process."""
-        self.zip.close()
-
-    def merge(self) -> None:
-        """Put the parts of all processes into one file (main process)."""
-        with zipfile.ZipFile(self.path, 'a') as whole:
-            known = set(whole.namelist())
-            for rank in range(1, get_world_size()):
-                with zipfile.ZipFile(self._part(rank)) as part:
-                    for name in part.namelist():
-                        if name not in known:
-                            known.add(name)
-                            whole.writestr(name, part.read(name))
-                self._part(rank).unlink()
+def _record(entry: dict[str, Any]) -> dict[str, bytes]:
+    return dict(entry=json.dumps(entry).encode())
 
 
 def _write(file: Path, image: np.ndarray) -> None:
     # imencode, not imwrite: paths need not be ASCII.
-    file.write_bytes(cv2.imencode(file.suffix, image)[1].tobytes())
+    write_atomic(file, cv2.imencode(file.suffix, image)[1].tobytes())
 
 
 def _write_json(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(without_nan(content), indent=1) + '\n', encoding='utf-8')
+    text = json.dumps(without_nan(content), indent=1) + '\n'
+    write_atomic(file, text.encode())

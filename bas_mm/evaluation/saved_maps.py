@@ -69,6 +69,8 @@ class SavedMaps:
                 pred_map = self.archive[found]
             else:
                 pred_map = np.load(found, allow_pickle=False)
+            if not isinstance(pred_map, np.ndarray):  # a file inside, not an array
+                raise ValueError(f'it holds {type(pred_map).__name__}')
         except Exception as error:  # as above
             text = ' '.join(str(error).split()).partition('. ')[0]
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,14 +44,19 @@ class ImageTable:
         Args:
             img_path: As much of its path as is known.
             value: Anything.
+
+        Raises:
+            ValueError: If it is no name, such as ``''`` or ``'/'``.
         """
         parts = image_parts(img_path)
+        if not parts:
+            raise ValueError(f'{self.name}: {img_path!r} is no name of an image.')
         self._entries.setdefault(parts[-1], []).append((parts, value))
 
     def _find(self, img_path: str) -> list[Any]:
         """Find the values of the entries that fit an image best."""
         parts = image_parts(img_path)
-        entries = self._entries.get(parts[-1], ())
+        entries = self._entries.get(parts[-1] if parts else '', ())
         same = [value for entry, value in entries if entry == parts]
         if same:
             return same
@@ -125,8 +130,7 @@ class ScoreFile(ImageTable):
             )
         self.lengths: dict[int, list[str]] = {}
         self.not_finite: list[str] = []
-        for img_path, scores in readers[path.suffix](path):
-            scores = np.asarray(scores, np.float64)
+        for img_path, scores in self._rows(readers[path.suffix], path):
             if scores.ndim != 1 or scores.size == 0:
                 raise ValueError(
                     f'{self.name}: {img_path!r} has scores of the shape '
@@ -138,6 +142,20 @@ class ScoreFile(ImageTable):
             self.add(img_path, topk_labels(scores, k).astype(np.int32))
         if not len(self):
             raise ValueError(f'{self.name} holds no scores.')
+
+    def _rows(
+        self, reader: Callable[[Path], Iterator[tuple[str, Any]]], path: Path
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Read the scores as numbers, whatever the file holds."""
+        try:
+            for img_path, scores in reader(path):
+                yield img_path, np.asarray(scores, np.float64)
+        except Exception as error:  # whatever a damaged file can do
+            text = str(error).removeprefix(f'{self.name}, ')
+            raise ValueError(
+                f'{self.name}: numbers for each image are needed, by its name '
+                f'({type(error).__name__}: {text}).'
+            ) from error
 
 
 def image_parts(name: str) -> tuple[str, ...]:

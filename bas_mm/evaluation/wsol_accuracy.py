@@ -14,7 +14,14 @@ from bas_mm.evaluation.wsol_metric import (
     get_field,
     get_label,
 )
-from bas_mm.localization import RULES, box_iou, center_box, sweep_largest, whole_box
+from bas_mm.localization import (
+    RULES,
+    as_array,
+    box_iou,
+    center_box,
+    sweep_largest,
+    whole_box,
+)
 from bas_mm.registry import METRICS
 
 
@@ -45,6 +52,9 @@ class WSOLAccuracy(BoxMetric):
     only ``gt_known*`` are given; without any box only ``top*_cls``, with a
     warning. ``_cls_mean`` needs ``gt_label``.
 
+    With ``min_score`` an image whose best score is lower has no object: it is
+    not localized, and ``num_images_no_object`` counts such images.
+
     Args:
         threshold: As in :class:`BoxMetric`, or ``'best'``, which takes the
             one of 0, 0.01, ..., 1 with the highest ``gt_known``, of equal
@@ -53,6 +63,7 @@ class WSOLAccuracy(BoxMetric):
         iou_thrs: Levels that are reported beside ``iou_thr``.
         center_side: Side of the centered box, as a share of the view's.
         collect_device, prefix: See :class:`WSOLMetric`.
+        min_score: 0 to 1; None finds an object in every image.
 
     Raises:
         ValueError: For an option outside its range.
@@ -71,6 +82,7 @@ class WSOLAccuracy(BoxMetric):
         scores: str | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
+        min_score: float | None = None,
     ) -> None:
         self.best = threshold == 'best'
         super().__init__(
@@ -87,6 +99,9 @@ class WSOLAccuracy(BoxMetric):
         self.levels = np.array(
             [iou_thr, *(t for t in iou_thrs if t != iou_thr)], np.float64
         )
+        if min_score is not None:
+            check_level(min_score, 'min_score')
+        self.min_score = min_score
         center_box((1, 1), center_side)
         self.center_side = center_side
         self.thresholds = np.arange(101) / 100 if self.best else np.zeros(1)
@@ -116,10 +131,12 @@ class WSOLAccuracy(BoxMetric):
                 boxes = self.get_box(sample, shape)[None]
             baselines = [whole_box(shape), center_box(shape, self.center_side)]
             iou = box_iou(np.concatenate([boxes, baselines]), gt_bboxes).max(1)
-        # (levels, thresholds + 2) bits
-        record['hits'] = np.packbits(
-            self.compare(iou[None], self.levels[:, None]) & record['has_box'], axis=1
-        )
+        hits = self.compare(iou[None], self.levels[:, None]) & record['has_box']
+        if self.min_score is not None:
+            scores = as_array(get_field(sample, 'pred_score', self))
+            record['empty'] = bool(scores.max() < self.min_score)
+            hits[:, : len(self.thresholds)] &= not record['empty']
+        record['hits'] = np.packbits(hits, axis=1)  # (levels, thresholds + 2) bits
         return record
 
     def compute(self, table: dict[str, np.ndarray]) -> dict[str, float]:
@@ -151,6 +168,8 @@ class WSOLAccuracy(BoxMetric):
                 logging.WARNING,
             )
         metrics['num_images'] = len(has_box)
+        if 'empty' in table:
+            metrics['num_images_no_object'] = int(table['empty'].sum())
         if not has_box.all():
             metrics[self.left_out] = int((~has_box).sum())
         return metrics

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
 from bas_mm.utils.overrides import check_topk, merge_options
+from bas_mm.utils.setting_types import check_types
 
 #: Data sets that make their folder on first use.
 SELF_MADE_DATASETS = ('ToyLocalization',)
@@ -145,6 +146,7 @@ def settle(
     Raises:
         ValueError: If there is no such setting, or one is not allowed.
     """
+    check_types(cfg, cfg_options)
     merge_options(cfg, cfg_options)
     share_annotations(cfg)
     follow_classes(cfg, split, cfg_options)

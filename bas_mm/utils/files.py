@@ -118,6 +118,22 @@ def without_nan(value: Any) -> Any:
     return value
 
 
+def plain(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the figures that json can hold: numbers, texts and lists of them.
+
+    Example:
+        >>> plain({'a': 1.5, 'b': [1, 'x'], 'c': object()})
+        {'a': 1.5, 'b': [1, 'x']}
+    """
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, (list, tuple)):
+            return all(map(fits, value))
+        return isinstance(value, (int, float, str))
+
+    return {name: value for name, value in figures.items() if fits(value)}
+
+
 class FreshPaths:
     """Paths of files to write: each once, and never one that is read.
 

@@ -132,6 +132,15 @@ def require_whole(model: nn.Module) -> Iterator[None]:
             )
 
 
+def pretrained_parts(model: nn.Module) -> list[tuple[str, str]]:
+    """List the parts of a model that start from a checkpoint: name and file."""
+    return [
+        (name, checkpoint)
+        for name, module in model.named_modules()
+        for checkpoint in _checkpoints(module)
+    ]
+
+
 def _few(keys: Sequence[str]) -> str:
     """Name the first of some keys."""
     return ', '.join(keys[:3]) + (', ...' if len(keys) > 3 else '')
@@ -167,7 +176,11 @@ def explain_misfit(model: nn.Module, state: Mapping[str, Any], name: str) -> str
         )
     missing = [key for key in own if key not in state]
     extra = [key for key in state if key not in own]
-    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    shapes = [
+        key
+        for key in own
+        if key in state and own[key].shape != getattr(state[key], 'shape', None)
+    ]
     parts = [
         f'{len(keys)} {what} ({_few(keys)})'
         for what, keys in (

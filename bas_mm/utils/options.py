@@ -19,7 +19,9 @@ class Settings(DictAction):
         """Take the pairs."""
         wrong = [value for value in values if '=' not in value]
         if wrong:
-            parser.error(f'{option_string} takes KEY=VALUE pairs, got {wrong[0]!r}')
+            pair = f': did you mean {"=".join(wrong)}?' if len(wrong) == 2 else ''
+            words = ' '.join(map(repr, wrong[:2]))
+            parser.error(f'{option_string} takes KEY=VALUE pairs, got {words}{pair}')
         super().__call__(parser, namespace, values, option_string)
 
 
@@ -99,6 +101,33 @@ def threshold(text: str) -> float | str:
         return text
 
 
+def share(text: str) -> float:
+    """Read a number from 0 to 1.
+
+    Example:
+        >>> share('0.2')
+        0.2
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float('nan')
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'must be a number from 0 to 1, got {text!r}')
+    return value
+
+
+def add_min_score_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that may find nothing."""
+    parser.add_argument(
+        '--min-score',
+        type=share,
+        metavar='X',
+        help='an image whose class has a lower score, 0 to 1, has no object '
+        '(default: every image has one)',
+    )
+
+
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the commands that localize without a Runner."""
     parser.add_argument(
@@ -111,6 +140,7 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help='mean of the maps of so many classes (default: that of the config)',
     )
+    add_min_score_argument(parser)
     parser.add_argument(
         '--multi',
         action='store_true',

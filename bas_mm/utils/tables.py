@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bas_mm.evaluation.quote import quote_rows, quoted
+
 
 def render_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], markdown: bool = False
@@ -44,19 +46,49 @@ def render_table(
     return '\n'.join(line for line in lines if line)
 
 
+def quote_table(metrics: Mapping[str, Any]) -> str:
+    """Lay out the figures to quote; all metrics where none of them is there.
+
+    Args:
+        metrics: Names to values, see :func:`bas_mm.evaluation.quote.quote_rows`.
+
+    Returns:
+        The table: figure, percent and, where there are any, the mean over the
+        classes and the 95 % interval.
+
+    Example:
+        >>> print(quote_table({'wsol/gt_known': 55.0, 'wsol/iou_median': 70.0}))
+         figure          percent
+        ─────────────────────────
+         wsol/gt_known     55.00
+    """
+    if quoted(metrics) == dict(metrics):
+        return metrics_table(metrics)
+    header = ('figure', 'percent', 'mean over classes', '95% interval')
+    rows = list(quote_rows(metrics))
+    used = [i for i in range(4) if i < 2 or any(row[i] for row in rows)]
+    return render_table(
+        [header[i] for i in used], [[row[i] for i in used] for row in rows]
+    )
+
+
 def metrics_table(metrics: Mapping[str, Any]) -> str:
     """Lay out metrics as a table of two columns.
 
     Args:
         metrics: Name to value. Values other than numbers and texts (whole
-            curves, for instance) are left out.
+            curves, for instance) are left out; ``<name>_ci95`` is put beside
+            the value.
 
     Returns:
         The table; one line saying so if there are no metrics.
     """
     rows = []
     for name, value in metrics.items():
-        if isinstance(value, Integral):
+        ends = metrics.get(f'{name}_ci95')
+        if isinstance(value, Real) and ends is not None:
+            rows.append([name, f'{value:.4f} [{ends[0]:.2f}, {ends[1]:.2f}]'])
+        elif isinstance(value, Integral):
             rows.append([name, f'{value:d}'])
         elif isinstance(value, Real):
             rows.append([name, f'{value:.4f}'])

@@ -17,7 +17,7 @@ def test_options_reach_the_metrics(tmp_path, capsys):
         *files,
         *('--size', *SIZE, '--masks', tmp_path / 'masks', '--foreground', 7),
         *('--scores', tmp_path / 'scores.npz', '--threshold', 0.4, '--step', 0.05),
-        *('--pxap-step', 0.1, '--resize', 'bicubic', '--json', result),
+        *('--pxap-step', 0.1, '--resize', 'bicubic', '--json', result, '--all'),
     )
     expected = evaluate_maps(
         read_samples(*files, SIZE, tmp_path / 'masks', 7),

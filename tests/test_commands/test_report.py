@@ -93,7 +93,7 @@ def test_intervals_are_printed_and_written(dumped, monkeypatch, capsys):
     assert 'wsol/num_images_ci95' not in metrics
     monkeypatch.chdir(dumped)
     words = ('first.py', 'first.pth', '--data-root', 'data')
-    call('test', *words, '--bootstrap', 50)
+    call('test', *words, '--bootstrap', 50, '--all')
     (row,) = [
         x.split(maxsplit=1)
         for x in capsys.readouterr().out.splitlines()

@@ -23,7 +23,7 @@ def test_page_is_started(tmp_path, capsys, monkeypatch):
             started.append('stays')
 
     monkeypatch.setattr(webapp, 'import_gradio', lambda: None)
-    monkeypatch.setattr(webapp, 'build_page', lambda i: pages.append(i) or Page())
+    monkeypatch.setattr(webapp, 'build_page', lambda i, _: pages.append(i) or Page())
     call('webapp', '--model', tmp_path / 'tiny.pth', '--port', 81, '--device', 'cpu')
     assert len(pages[0].classes) == 3
     launched, stays = started

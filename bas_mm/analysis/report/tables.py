@@ -68,6 +68,37 @@ def describe_view(run: Run) -> str:
     return f'{width}x{height}'
 
 
+def summary_rows(runs: Sequence[Run]) -> list[list[str]]:
+    """Lay out how the runs came about; only what any summary says."""
+
+    def row(name: str, *keys: str) -> list[str]:
+        texts = []
+        for run in runs:
+            value: Any = run.dump.summary
+            for key in keys:
+                value = value.get(key) if isinstance(value, dict) else None
+            texts.append('' if value is None else str(value))
+        return [name, *texts]
+
+    rows = [
+        row('config hash', 'config_hash'),
+        row('data fingerprint', 'data', 'test', 'fingerprint'),
+        row('seed of the training', 'training', 'seed'),
+        row('epochs', 'training', 'epochs'),
+        row('training, seconds', 'training', 'seconds'),
+        row('training, MiB on the device', 'training', 'peak_memory', 'device'),
+        row('test, seconds', 'seconds'),
+        row('bas_mm', 'versions', 'bas_mm'),
+        row('torch', 'versions', 'torch'),
+    ]
+    short = {'config hash', 'data fingerprint'}
+    return [
+        [r[0], *(text[:12] if r[0] in short else text for text in r[1:])]
+        for r in rows
+        if any(r[1:])
+    ]
+
+
 def run_rows(runs: Sequence[Run]) -> list[list[str]]:
     """Lay out what the runs are."""
 
@@ -84,6 +115,7 @@ def run_rows(runs: Sequence[Run]) -> list[list[str]]:
         ['view', *map(describe_view, runs)],
         ['images', *(f'{len(run.images)} of {len(run.dump)}' for run in runs)],
         *calibration_rows([run.dump.info.get('calibration') for run in runs]),
+        *summary_rows(runs),
     ]
 
 
