@@ -42,6 +42,8 @@ _LAZY = {
             'SCGRefiner',
             'SPGHead',
             'SplitNeck',
+            'TSCAMHead',
+            'TokenNeck',
             'TwoNetworks',
             'WSOLClassifier',
             'ZoomRefiner',

@@ -18,10 +18,12 @@ from bas_mm.models.heads import (
     EILHead,
     RCAMHead,
     SPGHead,
+    TSCAMHead,
     clamped_cam,
     map_divergence,
     spg_losses,
     threshold_avg_pool,
+    tscam_maps,
 )
 from bas_mm.models.inserts import ADL, adl_maps
 from bas_mm.models.losses import (
@@ -34,7 +36,7 @@ from bas_mm.models.losses import (
     ornet_losses,
     ram_loss,
 )
-from bas_mm.models.necks import SplitNeck
+from bas_mm.models.necks import SplitNeck, TokenNeck
 from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, ZoomRefiner, scg
 
 __all__ = [
@@ -61,6 +63,8 @@ __all__ = [
     'SCGRefiner',
     'SPGHead',
     'SplitNeck',
+    'TSCAMHead',
+    'TokenNeck',
     'TwoNetworks',
     'WSOLClassifier',
     'WSOLDataPreprocessor',
@@ -78,4 +82,5 @@ __all__ = [
     'scg',
     'spg_losses',
     'threshold_avg_pool',
+    'tscam_maps',
 ]

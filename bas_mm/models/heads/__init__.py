@@ -5,6 +5,7 @@ from bas_mm.models.heads.danet_head import DANetHead, map_divergence
 from bas_mm.models.heads.eil_head import EILHead
 from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
 from bas_mm.models.heads.spg_head import SPGHead, spg_losses
+from bas_mm.models.heads.tscam_head import TSCAMHead, tscam_maps
 
 __all__ = [
     'ACoLHead',
@@ -14,8 +15,10 @@ __all__ = [
     'EILHead',
     'RCAMHead',
     'SPGHead',
+    'TSCAMHead',
     'clamped_cam',
     'map_divergence',
     'spg_losses',
     'threshold_avg_pool',
+    'tscam_maps',
 ]
