@@ -39,6 +39,7 @@ _LAZY = {
             'I2CLoss',
             'RAMLoss',
             'RCAMHead',
+            'SATHead',
             'SCGRefiner',
             'SPGHead',
             'SplitNeck',

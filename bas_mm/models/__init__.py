@@ -1,4 +1,9 @@
-from bas_mm.models.backbones import EfficientNetLite0, MobileNetV1, WSOLInceptionV3
+from bas_mm.models.backbones import (
+    EfficientNetLite0,
+    MobileNetV1,
+    SATVisionTransformer,
+    WSOLInceptionV3,
+)
 from bas_mm.models.classifiers import (
     BASClassifier,
     CAMClassifier,
@@ -17,10 +22,12 @@ from bas_mm.models.heads import (
     DANetHead,
     EILHead,
     RCAMHead,
+    SATHead,
     SPGHead,
     TSCAMHead,
     clamped_cam,
     map_divergence,
+    sat_losses,
     spg_losses,
     threshold_avg_pool,
     tscam_maps,
@@ -60,6 +67,8 @@ __all__ = [
     'ORNetLoss',
     'RAMLoss',
     'RCAMHead',
+    'SATHead',
+    'SATVisionTransformer',
     'SCGRefiner',
     'SPGHead',
     'SplitNeck',
@@ -79,6 +88,7 @@ __all__ = [
     'map_divergence',
     'ornet_losses',
     'ram_loss',
+    'sat_losses',
     'scg',
     'spg_losses',
     'threshold_avg_pool',

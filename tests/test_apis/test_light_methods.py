@@ -48,6 +48,13 @@ METHODS = {
         'head.level_widths': [4],
     },
     'i2c': {'aux_losses': [dict(type='bas_mm.I2CLoss')]},
+    'sat': {
+        **VIT_TRUNK,
+        'backbone.type': 'bas_mm.SATVisionTransformer',
+        'backbone.gated_layers': 1,
+        'neck.gates': True,
+        'head.type': 'bas_mm.SATHead',
+    },
     'tscam': {
         **VIT_TRUNK,
         'neck.attention': True,

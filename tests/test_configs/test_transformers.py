@@ -16,7 +16,7 @@ from tests.helpers.weights import inits, resolve
 ROOT = Path(__file__).parents[2] / 'configs'
 DATA = ('cub', 'ilsvrc', 'toy', 'custom')
 # method: trunk
-TRUNKS = dict(cam='deit-small', tscam='deit-small')
+TRUNKS = dict(cam='deit-small', sat='deit-small', tscam='deit-small')
 PATHS = {
     f'{m}_{t}_{d}': ROOT / m / f'{m}_{t}_{d}.py'
     for m, t in TRUNKS.items()
@@ -50,10 +50,16 @@ def test_the_set_is_complete():
 def test_nothing_but_the_method_differs(name):
     method, rest = name.split('_', 1)
     cfg, cam = load(name), Config.fromfile(ROOT / 'cam' / f'cam_{rest}.py')
-    for key in cam.keys() - {'model'}:
+    schedule = {'optim_wrapper', 'train_cfg', 'train_dataloader', 'auto_scale_lr'}
+    for key in cam.keys() - {'model', *(schedule if method == 'sat' else ())}:
         assert cfg[key] == cam[key], key
-    for key in ('backbone', 'data_preprocessor', 'type'):
+    for key in ('data_preprocessor', 'type'):
         assert cfg.model[key] == cam.model[key], key
+    changed = dict(cfg.model.backbone)
+    if method == 'sat':
+        changed = {**changed, 'type': 'VisionTransformer'}
+        assert changed.pop('drop_path_rate') == 0.1
+    assert changed == cam.model.backbone
     for key in ('num_classes', 'in_channels', 'topk'):
         assert cfg.model.head.get(key) == cam.model.head.get(key), key
 

@@ -6,7 +6,7 @@ from tests.helpers.models import make_samples
 from tests.helpers.transformers import build_model
 
 X = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-HEAD = dict(type='bas_mm.TSCAMHead')
+HEAD = dict(type='bas_mm.TSCAMHead', num_convs=0, kernel_size=3, final_relu=False)
 
 
 def test_maps_by_a_loop():

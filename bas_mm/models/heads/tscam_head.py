@@ -1,7 +1,6 @@
 """TS-CAM: the attention of the class token tells where a token's class counts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -56,28 +55,9 @@ class TSCAMHead(CAMHead):
     patch tokens; their means are the logits. The map of a class is its logit
     map, weighed by what the class token attends to (:func:`tscam_maps`).
 
-    Reads a :class:`bas_mm.models.TokenNeck` with ``attention=True``.
-
-    Args:
-        num_convs, kernel_size, final_relu: As in :class:`CAMHead`; the paper
-            has no further convolutions and no ReLU.
-        **kwargs: The other arguments of :class:`CAMHead`.
+    Reads a :class:`bas_mm.models.TokenNeck` with ``attention=True``. The paper's
+    shape is ``num_convs=0, kernel_size=3, final_relu=False``.
     """
-
-    def __init__(
-        self,
-        *,
-        num_convs: int = 0,
-        kernel_size: int = 3,
-        final_relu: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            num_convs=num_convs,
-            kernel_size=kernel_size,
-            final_relu=final_relu,
-            **kwargs,
-        )
 
     def forward(self, feats: Sequence[torch.Tensor]) -> Acts:
         """Classify.

@@ -5,7 +5,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
-        custom_keys={'_token': dict(decay_mult=0.0), 'pos_embed': dict(decay_mult=0.0)},
+        custom_keys={'_token': dict(decay_mult=0.0), 'pos': dict(decay_mult=0.0)},
     ),
 )
 param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, eta_min=1e-6)
