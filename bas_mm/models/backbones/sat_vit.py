@@ -66,7 +66,7 @@ class SATVisionTransformer(VisionTransformer):
 
     Wu, Zhai, Cao, Luo, Zha, ICCV 2023. One more token, with a position of its
     own, passes all layers; in the last ones its attention gates what all tokens
-    attend to (:class:`SpatialAttention`). The authors put it at the end of the sequence,
+    attend to (:class:`SpatialAttention`). The authors put it at the sequence's end,
     here it stands before the patches: attention has no order but that of the
     positions.
 
