@@ -152,7 +152,7 @@ class OpenImagesLocalization(CheckedData, BaseDataset):
         Returns:
             One info for each image of the split.
         """
-        infos = [
+        infos: list[dict[str, Any]] = [
             dict(img_path=osp.join(self.data_root, name), gt_label=label)
             for name, label in self.samples.items()
         ]
