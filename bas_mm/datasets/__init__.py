@@ -1,6 +1,7 @@
 from bas_mm.datasets.cub import CUBLocalization
 from bas_mm.datasets.custom import CustomLocalization
 from bas_mm.datasets.imagenet import ImageNetLocalization
+from bas_mm.datasets.openimages import OpenImagesLocalization
 from bas_mm.datasets.samplers import PairedClassSampler
 from bas_mm.datasets.seeding import ResumableBatchSampler, SeededDataset
 from bas_mm.datasets.toy import ToyLocalization
@@ -19,6 +20,7 @@ __all__ = [
     'ImageNetLocalization',
     'LoadImageFromFile',
     'LoadLocAnnotations',
+    'OpenImagesLocalization',
     'PackLocInputs',
     'PairedClassSampler',
     'ResumableBatchSampler',

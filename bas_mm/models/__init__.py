@@ -1,4 +1,9 @@
-from bas_mm.models.backbones import EfficientNetLite0, MobileNetV1, WSOLInceptionV3
+from bas_mm.models.backbones import (
+    EfficientNetLite0,
+    MobileNetV1,
+    SATVisionTransformer,
+    WSOLInceptionV3,
+)
 from bas_mm.models.classifiers import (
     BASClassifier,
     CAMClassifier,
@@ -17,11 +22,15 @@ from bas_mm.models.heads import (
     DANetHead,
     EILHead,
     RCAMHead,
+    SATHead,
     SPGHead,
+    TSCAMHead,
     clamped_cam,
     map_divergence,
+    sat_losses,
     spg_losses,
     threshold_avg_pool,
+    tscam_maps,
 )
 from bas_mm.models.inserts import ADL, adl_maps
 from bas_mm.models.losses import (
@@ -34,7 +43,7 @@ from bas_mm.models.losses import (
     ornet_losses,
     ram_loss,
 )
-from bas_mm.models.necks import SplitNeck
+from bas_mm.models.necks import SplitNeck, TokenNeck
 from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, ZoomRefiner, scg
 
 __all__ = [
@@ -58,9 +67,13 @@ __all__ = [
     'ORNetLoss',
     'RAMLoss',
     'RCAMHead',
+    'SATHead',
+    'SATVisionTransformer',
     'SCGRefiner',
     'SPGHead',
     'SplitNeck',
+    'TSCAMHead',
+    'TokenNeck',
     'TwoNetworks',
     'WSOLClassifier',
     'WSOLDataPreprocessor',
@@ -75,7 +88,9 @@ __all__ = [
     'map_divergence',
     'ornet_losses',
     'ram_loss',
+    'sat_losses',
     'scg',
     'spg_losses',
     'threshold_avg_pool',
+    'tscam_maps',
 ]

@@ -4,7 +4,9 @@ from bas_mm.models.heads.cam_head import CAMHead, clamped_cam
 from bas_mm.models.heads.danet_head import DANetHead, map_divergence
 from bas_mm.models.heads.eil_head import EILHead
 from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
+from bas_mm.models.heads.sat_head import SATHead, sat_losses
 from bas_mm.models.heads.spg_head import SPGHead, spg_losses
+from bas_mm.models.heads.tscam_head import TSCAMHead, tscam_maps
 
 __all__ = [
     'ACoLHead',
@@ -13,9 +15,13 @@ __all__ = [
     'DANetHead',
     'EILHead',
     'RCAMHead',
+    'SATHead',
     'SPGHead',
+    'TSCAMHead',
     'clamped_cam',
     'map_divergence',
+    'sat_losses',
     'spg_losses',
     'threshold_avg_pool',
+    'tscam_maps',
 ]

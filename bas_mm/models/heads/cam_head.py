@@ -63,6 +63,8 @@ class CAMHead(BaseModule):
         clamp_weights: Leave the bias and the negative weights of the last
             convolution out of the maps, never out of the logits (RCAM, see
             :func:`bas_mm.models.clamped_cam`).
+        kernel_size: Of the last convolution, odd; 3 is usual on the patch
+            tokens of a transformer.
         init_cfg: Initialization config.
 
     Attributes:
@@ -70,8 +72,9 @@ class CAMHead(BaseModule):
             with the weights and loaded with them.
 
     Raises:
-        ValueError: If a test option is not allowed, or ``clamp_weights`` is
-            set for a method whose maps have no class weights.
+        ValueError: If a test option or ``kernel_size`` is not allowed, or
+            ``clamp_weights`` is set for a method whose maps have no class
+            weights.
     """
 
     #: Whether the loss takes one label for each image and no mixed ones.
@@ -91,6 +94,7 @@ class CAMHead(BaseModule):
         percentile: float | None = None,
         loss: dict[str, Any] | None = None,
         clamp_weights: bool = False,
+        kernel_size: int = 1,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -98,6 +102,11 @@ class CAMHead(BaseModule):
             raise ValueError(
                 f'{type(self).__name__} does not read its maps from the weights of the '
                 'last convolution: leave out `model.head.clamp_weights`.'
+            )
+        if kernel_size % 2 == 0 or (clamp_weights and kernel_size != 1):
+            raise ValueError(
+                f'`model.head.kernel_size` must be odd, and 1 with '
+                f'`model.head.clamp_weights`, got {kernel_size}.'
             )
         self.clamp_weights = clamp_weights
         self.num_classes = num_classes
@@ -116,7 +125,9 @@ class CAMHead(BaseModule):
                 nn.ReLU(inplace=True),
             ]
             in_channels = mid_channels
-        layers.append(nn.Conv2d(in_channels, num_classes, 1))
+        layers.append(
+            nn.Conv2d(in_channels, num_classes, kernel_size, padding=kernel_size // 2)
+        )
         if final_relu:
             layers.append(nn.ReLU(inplace=True))
         self.classifier = nn.Sequential(*layers)
