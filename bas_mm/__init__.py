@@ -31,6 +31,7 @@ _LAZY = {
             'AMCLoss',
             'BASClassifier',
             'BASHead',
+            'BoxHead',
             'CAMClassifier',
             'CAMHead',
             'DANetHead',

@@ -8,7 +8,10 @@ from bas_mm.datasets.transforms import (
     HideAndSeek,
     LoadImageFromFile,
     LoadLocAnnotations,
+    LoadPseudoLabels,
     PackLocInputs,
+    PseudoFlip,
+    PseudoResizedCrop,
     TenCrop,
 )
 
@@ -19,8 +22,11 @@ __all__ = [
     'ImageNetLocalization',
     'LoadImageFromFile',
     'LoadLocAnnotations',
+    'LoadPseudoLabels',
     'PackLocInputs',
     'PairedClassSampler',
+    'PseudoFlip',
+    'PseudoResizedCrop',
     'ResumableBatchSampler',
     'SeededDataset',
     'TenCrop',
