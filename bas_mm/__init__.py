@@ -32,6 +32,7 @@ _LAZY = {
             'BASClassifier',
             'BASHead',
             'BoxHead',
+            'C2AMHead',
             'CAMClassifier',
             'CAMHead',
             'DANetHead',

@@ -1,6 +1,7 @@
 from bas_mm.models.heads.acol_head import ACoLHead
 from bas_mm.models.heads.bas_head import BASHead
 from bas_mm.models.heads.box_head import BoxHead
+from bas_mm.models.heads.c2am_head import C2AMHead
 from bas_mm.models.heads.cam_head import CAMHead, clamped_cam
 from bas_mm.models.heads.danet_head import DANetHead, map_divergence
 from bas_mm.models.heads.eil_head import EILHead
@@ -13,6 +14,7 @@ __all__ = [
     'AgnosticHead',
     'BASHead',
     'BoxHead',
+    'C2AMHead',
     'CAMHead',
     'DANetHead',
     'EILHead',
