@@ -43,6 +43,8 @@ _LAZY = {
             'RCAMHead',
             'SCGRefiner',
             'SPGHead',
+            'SPOLHead',
+            'SegHead',
             'SplitNeck',
             'TwoNetworks',
             'WSOLClassifier',

@@ -15,11 +15,14 @@ from bas_mm.utils.configs import build_dataset, head_keys, settle
 from tests.helpers.commands import call
 
 ROOT = Path(__file__).parents[2] / 'configs'
-TRUNKS = dict(psol=('vgg16', 'resnet50', 'inception-v3'), c2am=('resnet50',))
-PATHS = {p.stem: p for m in TRUNKS for p in sorted((ROOT / m).glob('*.py'))}
+TRUNKS = dict(
+    psol=('vgg16', 'resnet50', 'inception-v3'), c2am=('resnet50',), spol=('resnet50',)
+)
+PATHS = {p.stem: p for m in TRUNKS for p in sorted((ROOT / m).glob(f'{m}_*.py'))}
 LOSSES = dict(
     psol={'loss_cls', 'loss_box'},
     c2am={'loss_cls', 'loss_push', 'loss_pull_fg', 'loss_pull_bg'},
+    spol={'loss_cls', 'loss_mask'},
 )
 SIZE = 64
 
@@ -42,13 +45,12 @@ def build(cfg):
 
 
 def samples(n=2):
-    box = torch.tensor([4.0, 8.0, 40.0, 60.0])
-    return [
-        DataSample(pseudo_bbox=box, metainfo=dict(img_shape=(SIZE, SIZE))).set_gt_label(
-            1
-        )
-        for _ in range(n)
-    ]
+    labels = dict(
+        pseudo_bbox=torch.tensor([4.0, 8.0, 40.0, 60.0]),
+        pseudo_mask=torch.arange(SIZE * SIZE).view(SIZE, SIZE) % 2,
+    )
+    meta = dict(img_shape=(SIZE, SIZE))
+    return [DataSample(metainfo=meta, **labels).set_gt_label(1) for _ in range(n)]
 
 
 def test_the_set_is_complete():
@@ -158,3 +160,29 @@ def test_the_pipeline_gives_boxes_of_the_file(tmp_path, monkeypatch):
     assert sample['inputs'].shape == (3, 224, 224)
     assert sample['data_samples'].pseudo_bbox.tolist() == [0, 0, 224, 224]
     assert 'gt_bboxes' not in sample['data_samples']
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'spol').glob('spol-cam_*.py')))
+def test_the_first_stage_of_spol(path):
+    """It learns on the trunk that the second stage has, by all its parameters."""
+    cfg = Config.fromfile(path)
+    second = Config.fromfile(path.with_name(path.name.replace('spol-cam', 'spol')))
+    assert cfg.model.neck == second.model.localizer.neck
+    assert cfg.model.head.channels == second.model.localizer.head.channels
+    if 'lite0' not in path.stem:
+        return
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    head = model.head
+    assert model.neck.feat_channels == tuple(cfg.model.head.channels)
+    assert head.classifier[0].bias.unique().tolist() == pytest.approx([0.1])
+    assert head.distill == ('ilsvrc' not in path.stem)
+    model.train()
+    views = torch.rand(2, 3, SIZE, SIZE)
+    losses = model.loss(views, samples())
+    wanted = {'loss_cls'} | ({'loss_distill'} if head.distill else set())
+    assert {k for k in losses if 'loss' in k} == wanted
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    for key, param in model.named_parameters():
+        assert (param.grad is not None) == param.requires_grad, key

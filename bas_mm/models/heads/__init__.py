@@ -8,6 +8,7 @@ from bas_mm.models.heads.eil_head import EILHead
 from bas_mm.models.heads.loc_head import AgnosticHead, LocHead
 from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
 from bas_mm.models.heads.spg_head import SPGHead, spg_losses
+from bas_mm.models.heads.spol_head import SegHead, SPOLHead
 
 __all__ = [
     'ACoLHead',
@@ -21,6 +22,8 @@ __all__ = [
     'LocHead',
     'RCAMHead',
     'SPGHead',
+    'SPOLHead',
+    'SegHead',
     'clamped_cam',
     'map_divergence',
     'spg_losses',
