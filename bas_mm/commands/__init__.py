@@ -22,6 +22,8 @@ COMMANDS = {
     'check': 'read all data once, before it is trained on',
     'localize': 'say what is in images and where',
     'export': 'write boxes and masks of a data set',
+    'ddt': 'write boxes of training images without training anything',
+    'pseudo-masks': 'write masks of training images, to train a segmenter on',
     'webapp': 'a page in the browser that localizes',
     'eval-maps': 'evaluate saved maps of any origin',
     'report': 'put tested runs side by side on one page',

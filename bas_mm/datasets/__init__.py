@@ -9,7 +9,10 @@ from bas_mm.datasets.transforms import (
     HideAndSeek,
     LoadImageFromFile,
     LoadLocAnnotations,
+    LoadPseudoLabels,
     PackLocInputs,
+    PseudoFlip,
+    PseudoResizedCrop,
     TenCrop,
 )
 
@@ -20,9 +23,12 @@ __all__ = [
     'ImageNetLocalization',
     'LoadImageFromFile',
     'LoadLocAnnotations',
+    'LoadPseudoLabels',
     'OpenImagesLocalization',
     'PackLocInputs',
     'PairedClassSampler',
+    'PseudoFlip',
+    'PseudoResizedCrop',
     'ResumableBatchSampler',
     'SeededDataset',
     'TenCrop',
