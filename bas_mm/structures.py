@@ -43,7 +43,8 @@ class Acts:
 
     Attributes:
         feats: Feature maps, ``(B, N, h, w)``: each tap of the neck, then
-            ``F`` at its ``start``, then the trunk's last.
+            ``F`` at its ``start``, then the trunk's last. Before them what a
+            :class:`bas_mm.models.TokenNeck` reads beside.
         logits: Shape ``(B, C)``, float32.
         logit_map: Shape ``(B, C, h, w)``, whose mean the logits are; None for
             heads without one.

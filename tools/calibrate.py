@@ -1,4 +1,4 @@
-"""A page in the browser that localizes: the same as ``bas-mm calibrate``."""
+"""A threshold without boxes: the same as ``bas-mm calibrate``."""
 
 import sys
 

@@ -10,7 +10,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -42,12 +44,14 @@ class Job(NamedTuple):
         config: File of its config.
         folder: Folder of its checkpoints and logs.
         result: File of its metrics, there once it is done.
+        env: Environment variables of its processes, beside those that are set.
     """
 
     name: str
     config: Path
     folder: Path
     result: Path
+    env: tuple[tuple[str, str], ...] = ()
 
     @property
     def state(self) -> str:
@@ -78,16 +82,16 @@ def make_jobs(
         >>> [job.result.as_posix() for job in jobs['no warm-up']]
         ['out/no-warm-up-seed0.json', 'out/no-warm-up-seed1.json']
     """
-    root, jobs = Path(work_dir), {}
+    root = Path(work_dir)
+    jobs: dict[str, list[Job]] = {}
     for name in names:
         slug = re.sub(r'[^\w.+=-]+', '-', name)
-        jobs[name] = [
-            Job(
-                f'{name}, seed {seed}',
-                *(root / f'{slug}-seed{seed}{end}' for end in ('.py', '', '.json')),
+        jobs[name] = []
+        for seed in seeds:
+            config, folder, result = (
+                root / f'{slug}-seed{seed}{end}' for end in ('.py', '', '.json')
             )
-            for seed in seeds
-        ]
+            jobs[name].append(Job(f'{name}, seed {seed}', config, folder, result))
     files = [job.result for group in jobs.values() for job in group]
     if len(set(files)) < len(files) or len(jobs) < len(names):
         raise ValueError(
@@ -143,8 +147,9 @@ def call(command: str, job: Job, *options: str) -> None:
     """
     log = job.folder.with_suffix(job.folder.suffix + '.log')
     words = [sys.executable, '-m', 'bas_mm', command, str(job.config), *options]
+    env = {**os.environ, **dict(job.env)}
     with open(log, 'ab') as file:
-        code = subprocess.call(words, stdout=file, stderr=subprocess.STDOUT)
+        code = subprocess.call(words, stdout=file, stderr=subprocess.STDOUT, env=env)
     if code:
         tail = log.read_text(encoding='utf-8', errors='replace')
         tail = '\n    '.join(tail.rstrip().splitlines()[-5:])
@@ -187,37 +192,101 @@ def train_alone(job: Job) -> None:
     write_atomic(job.result, f'{content}\n'.encode())
 
 
-def train_and_test(job: Job) -> None:
-    """Train and test a job; it is done when its result file is there."""
+def train_and_test(job: Job, *options: str) -> None:
+    """Train and test a job; it is done when its result file is there.
+
+    Args:
+        job: The job.
+        *options: More for the command line of the test.
+    """
     checkpoint = train(job)
     half = job.result.with_suffix('.tmp.json')
-    call('test', job, checkpoint, '--out', str(half))
+    call('test', job, checkpoint, '--out', str(half), *options)
     os.replace(half, job.result)
 
 
+def share_machine(
+    devices: Sequence[str], cores: int, num: int | None = None
+) -> list[dict[str, str]]:
+    """Divide the machine into places for jobs that run at once.
+
+    Args:
+        devices: Its GPUs, as ``CUDA_VISIBLE_DEVICES`` names them.
+        cores: Number of its cores.
+        num: How many places; by default one a GPU, without one a place for two
+            cores.
+
+    Returns:
+        Environment variables of each place: its GPU, and, where there is more
+        than one place, its share of the cores.
+
+    Raises:
+        ValueError: If ``num`` is below 1.
+
+    Example:
+        >>> share_machine([], 4)
+        [{'OMP_NUM_THREADS': '2'}, {'OMP_NUM_THREADS': '2'}]
+        >>> share_machine(['0', '1'], 8, 1), share_machine([], 2)
+        ([{}], [{}])
+    """
+    if num is None:
+        num = len(devices) or max(cores // 2, 1)
+    if num < 1:
+        raise ValueError(f'--jobs must be at least 1, got {num}.')
+    if num == 1:
+        return [{}]
+    places = [{'OMP_NUM_THREADS': str(max(cores // num, 1))} for _ in range(num)]
+    for i, place in enumerate(places):
+        if devices:
+            place['CUDA_VISIBLE_DEVICES'] = devices[i % len(devices)]
+    return places
+
+
 def run_jobs(
-    jobs: Sequence[Job], action: Callable[[Job], Any] = train_and_test
+    jobs: Sequence[Job],
+    action: Callable[[Job], Any] = train_and_test,
+    places: Sequence[Mapping[str, str]] = ({},),
 ) -> Iterator[tuple[Job, str]]:
-    """Do what is not done, one job after the other; a failure stops none.
+    """Do what is not done, as many at once as there are places.
+
+    A failure stops no other job.
 
     Args:
         jobs: The jobs.
-        action: What is done with each.
+        action: What is done with each; with several places in a thread.
+        places: Environment variables of each place, see :func:`share_machine`.
 
     Yields:
-        Each job that was not done, and what went wrong ('' for nothing).
+        Each job that was not done, as it ends, and what went wrong ('' for
+        nothing).
     """
-    for number, job in enumerate(jobs, 1):
-        if job.state == 'done':
-            continue
+    free: SimpleQueue[Mapping[str, str]] = SimpleQueue()
+    for place in places:
+        free.put(place)
+
+    def work(number: int, job: Job) -> tuple[Job, str]:
+        place = free.get()
         print(f'[{number}/{len(jobs)}] {job.name}', flush=True)
-        error = ''
         try:
-            action(job)
+            action(job._replace(env=tuple(place.items())) if place else job)
         except RuntimeError as caught:
-            error = str(caught)
-            print(f'  failed: {error}', flush=True)
-        yield job, error
+            which = '' if len(places) == 1 else f'{job.name} '
+            print(f'  {which}failed: {caught}', flush=True)
+            return job, str(caught)
+        finally:
+            free.put(place)
+        return job, ''
+
+    todo = [(i, job) for i, job in enumerate(jobs, 1) if job.state != 'done']
+    if len(places) == 1:
+        yield from (work(*one) for one in todo)
+        return
+    with ThreadPoolExecutor(len(places)) as pool:
+        try:
+            for future in as_completed([pool.submit(work, *one) for one in todo]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def read_results(jobs: Sequence[Job]) -> list[Metrics]:

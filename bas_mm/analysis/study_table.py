@@ -99,15 +99,26 @@ def write_study(
     text = make_table(table, columns)
     footer = f'\n`{command}`\n' if command else ''
     write_atomic(out / 'table.md', f'{text}\n{footer}'.encode())
+    write_rows(table, out / 'table.csv')
+    plot(table, columns[:2], title).savefig(out / 'plot.png', dpi=110)
+    return text
+
+
+def write_rows(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write all metrics of all rows as csv.
+
+    Args:
+        table: The runs.
+        path: The file.
+    """
     content = io.StringIO(newline='')
-    writer = csv.DictWriter(content, ['run', 'row', *metrics], extrasaction='ignore')
+    columns = ['run', 'row', *list_metrics(table)]
+    writer = csv.DictWriter(content, columns, extrasaction='ignore')
     writer.writeheader()
     for run, rows in table:
         for i, row in enumerate(rows):
             writer.writerow(dict(row, run=run.name, row=i))
-    write_atomic(out / 'table.csv', content.getvalue().encode())
-    plot(table, columns[:2], title).savefig(out / 'plot.png', dpi=110)
-    return text
+    write_atomic(path, content.getvalue().encode())
 
 
 def plot(table: Table, columns: Sequence[str], title: str) -> Figure:

@@ -133,7 +133,7 @@ def build_model(cfg: Config, checkpoint: Mapping[str, Any] | None, name: str) ->
             )
         model = MODELS.build(cfg.model)
     if checkpoint is None:
-        _init_quietly(model)
+        init_quietly(model)
     else:
         fill_model(model, checkpoint, name)
     return model
@@ -175,7 +175,8 @@ def brings_classifier(cfg: Mapping[str, Any]) -> bool:
     return True
 
 
-def _init_quietly(model: Any) -> None:
+def init_quietly(model: Any) -> None:
+    """Give a model the weights that its config starts with, without a log."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # a line for each parameter otherwise

@@ -20,7 +20,7 @@ import torch
 
 from bas_mm.analysis.calibration import advise, calibrate, training_views
 from bas_mm.apis.model import build_model, choose_device, load_checkpoint
-from bas_mm.models.heads.cam_head import CALIBRATION_KEY
+from bas_mm.models.heads.loc_head import CALIBRATION_KEY
 from bas_mm.utils.configs import read_config
 from bas_mm.utils.files import check_output, write_atomic
 from bas_mm.utils.options import add_config_arguments, add_device_argument

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         args.parser.error(f'--workers must be at least 1, got {args.workers}')
     extras = dict(box_file=args.box_file, mask_dir=args.mask_dir)
     settings = {name: value for name, value in extras.items() if value}
-    if settings and args.layout in ('cub', 'ilsvrc'):
+    if settings and args.layout not in (None, 'custom'):
         args.parser.error('--box-file and --mask-dir are for --layout custom')
     reports = []
     for report in check_data(args.data, args.layout, args.workers, True, **settings):

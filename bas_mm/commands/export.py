@@ -15,6 +15,8 @@ import os.path as osp
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mmengine.config import Config
+
 import bas_mm
 from bas_mm.apis.exports import FORMATS
 from bas_mm.apis.inferencer import Result, WSOLInferencer
@@ -80,9 +82,7 @@ def run(args: argparse.Namespace) -> None:
     use_labels = args.use_labels == 'auto' and None not in labels
     if use_labels and classes:
         check_names(classes, inferencer.classes)
-    data_root = getattr(dataset, 'data_root', None) or first_dataset(
-        cfg.get(f'{args.split}_dataloader')
-    ).get('data_root')
+    data_root = find_root(dataset, cfg, args.split)
     options = inferencer.test_options.replace(
         threshold=args.threshold,
         topk=args.topk,
@@ -148,6 +148,12 @@ def check_names(data: Sequence[str], model: Sequence[str]) -> None:
                 'model: give the checkpoint that was trained on this data, or '
                 '--use-labels never to let the model name the objects.'
             )
+
+
+def find_root(dataset: Any, cfg: Config, split: str) -> str | None:
+    """Find the folder below which a data set names its images."""
+    leaf = first_dataset(cfg.get(f'{split}_dataloader'))
+    return getattr(dataset, 'data_root', None) or leaf.get('data_root')
 
 
 def name_image(path: str, data_root: str | None) -> str:

@@ -1,6 +1,7 @@
 from bas_mm.datasets.cub import CUBLocalization
 from bas_mm.datasets.custom import CustomLocalization
 from bas_mm.datasets.imagenet import ImageNetLocalization
+from bas_mm.datasets.openimages import OpenImagesLocalization
 from bas_mm.datasets.samplers import PairedClassSampler
 from bas_mm.datasets.seeding import ResumableBatchSampler, SeededDataset
 from bas_mm.datasets.toy import ToyLocalization
@@ -8,7 +9,10 @@ from bas_mm.datasets.transforms import (
     HideAndSeek,
     LoadImageFromFile,
     LoadLocAnnotations,
+    LoadPseudoLabels,
     PackLocInputs,
+    PseudoFlip,
+    PseudoResizedCrop,
     TenCrop,
 )
 
@@ -19,8 +23,12 @@ __all__ = [
     'ImageNetLocalization',
     'LoadImageFromFile',
     'LoadLocAnnotations',
+    'LoadPseudoLabels',
+    'OpenImagesLocalization',
     'PackLocInputs',
     'PairedClassSampler',
+    'PseudoFlip',
+    'PseudoResizedCrop',
     'ResumableBatchSampler',
     'SeededDataset',
     'TenCrop',

@@ -11,6 +11,7 @@ from mmpretrain.registry import DATASETS
 
 from bas_mm.datasets.checked import UNREADABLE
 from bas_mm.datasets.files import list_folders, require_folder
+from bas_mm.datasets.openimages import META_FOLDERS, SPLITS
 from bas_mm.datasets.transforms.loading import load_gray
 from bas_mm.utils.images import read_image, read_parallel
 
@@ -18,6 +19,7 @@ from bas_mm.utils.images import read_image, read_parallel
 LAYOUTS: dict[str, tuple[str, Sequence[str]]] = dict(
     cub=('bas_mm.CUBLocalization', ('train', 'test')),
     ilsvrc=('bas_mm.ImageNetLocalization', ('train', 'val')),
+    openimages=('bas_mm.OpenImagesLocalization', ('train', 'val', 'test')),
     custom=('bas_mm.CustomLocalization', ('train', 'test')),
 )
 MASKS = 'masks that cannot be used'
@@ -51,7 +53,7 @@ class SplitReport:
 
 
 def find_layout(data_root: str) -> str:
-    """Tell the layout of a data folder: 'cub', 'ilsvrc' or 'custom'.
+    """Tell the layout of a data folder: one of ``LAYOUTS``.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -65,6 +67,8 @@ def find_layout(data_root: str) -> str:
         return 'cub'
     if has('meta/train.txt', 'meta/val.txt', 'bbox/val', 'Annotations/CLS-LOC'):
         return 'ilsvrc'
+    if has(*(f'{p.format(s)}/class_labels.txt' for p in META_FOLDERS for s in SPLITS)):
+        return 'openimages'
     return 'custom'
 
 
@@ -94,7 +98,7 @@ def check_data(
     kind, splits = LAYOUTS[layout or find_layout(data_root)]
     if kind.endswith('CustomLocalization'):
         splits = _own_splits(data_root)
-    elif kind.endswith('ImageNetLocalization'):
+    elif not kind.endswith('CUBLocalization'):
         there = [s for s in splits if osp.isdir(osp.join(data_root, s))]
         splits = there or splits
     for split in splits:
@@ -151,16 +155,22 @@ def _look(info: dict[str, Any]) -> tuple[str, str]:
         shape = read_image(info['img_path'], 'color_ignore_orientation').shape[:2]
     except (OSError, ValueError) as error:
         return str(error), ''
-    path = info.get('seg_map_path')
-    if path is None:
-        return '', ''
+    paths = info.get('seg_map_path', ())
+    for path in [paths] if isinstance(paths, str) else paths:
+        if fault := _look_at_mask(path, None if 'mask_any_size' in info else shape):
+            return '', fault
+    return '', ''
+
+
+def _look_at_mask(path: str, shape: tuple[int, int] | None) -> str:
+    """Read a mask, of a certain shape or any; say what is wrong with it."""
     try:
         mask = load_gray(path)
     except (OSError, ValueError) as error:
-        return '', f'{path}: {error}'
-    if mask.shape not in (shape, shape[::-1]):
-        return '', (
+        return f'{path}: {error}'
+    if shape is not None and mask.shape not in (shape, shape[::-1]):
+        return (
             f'{path}: the mask has {mask.shape[1]}x{mask.shape[0]} pixels, its image '
             f'{shape[1]}x{shape[0]}'
         )
-    return '', '' if mask.any() else f'{path}: the mask is empty'
+    return '' if mask.any() else f'{path}: the mask is empty'

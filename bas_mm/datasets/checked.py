@@ -53,11 +53,16 @@ class CheckedData:
         self._said = False
 
     def full_init(self) -> None:
-        """Load the data; then say what was found, a line for each kind."""
+        """Load the data; then say what was found, a line for each kind.
+
+        A transform that needs something of every image (it has
+        ``check_images(paths)``) says now what it lacks.
+        """
         super().full_init()  # type: ignore[misc]
         if self._said:
             return
         self._said = True
+        self._ask_transforms()
         logger = MMLogger.get_current_instance()
         for kind, names in self.findings.items():
             more = ', ...' if len(names) > 5 else ''
@@ -68,6 +73,16 @@ class CheckedData:
             )
             if more:
                 logger.info('\n    '.join([f'All {kind}:', *names]))
+
+    def _ask_transforms(self) -> None:
+        """Let transforms of the pipeline check the images."""
+        ours: Any = self  # what the stock data set has
+        transforms = getattr(getattr(ours, 'pipeline', None), 'transforms', ())
+        checks = [t.check_images for t in transforms if hasattr(t, 'check_images')]
+        if checks:
+            paths = [ours.get_data_info(i)['img_path'] for i in range(len(ours))]
+            for check in checks:
+                check(paths)
 
     def leave_unreadable(self, infos: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Leave images out that cannot be read, if that is asked for.

@@ -55,6 +55,7 @@ from bas_mm.localization.maps import (
     scale_map,
     view_map,
 )
+from bas_mm.localization.pseudo_mask import gaussian_prior, pseudo_mask
 from bas_mm.localization.sweep import sweep_contours, sweep_largest, threshold_grid
 from bas_mm.localization.view import ViewFrame
 
@@ -74,6 +75,7 @@ __all__ = [
     'check_threshold',
     'contours',
     'cut_of',
+    'gaussian_prior',
     'get_compare',
     'largest_components',
     'map_components',
@@ -81,6 +83,7 @@ __all__ = [
     'map_to_bboxes',
     'mask_to_bboxes',
     'normalize_map',
+    'pseudo_mask',
     'quantize_map',
     'resize_map',
     'scale_map',

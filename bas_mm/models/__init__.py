@@ -1,4 +1,9 @@
-from bas_mm.models.backbones import EfficientNetLite0, MobileNetV1, WSOLInceptionV3
+from bas_mm.models.backbones import (
+    EfficientNetLite0,
+    MobileNetV1,
+    SATVisionTransformer,
+    WSOLInceptionV3,
+)
 from bas_mm.models.classifiers import (
     BASClassifier,
     CAMClassifier,
@@ -12,16 +17,26 @@ from bas_mm.models.ellipse import EllipseMask, ellipse_mask
 from bas_mm.models.erasing import keep_below
 from bas_mm.models.heads import (
     ACoLHead,
+    AgnosticHead,
     BASHead,
+    BoxHead,
+    C2AMHead,
     CAMHead,
     DANetHead,
     EILHead,
+    LocHead,
     RCAMHead,
+    SATHead,
+    SegHead,
     SPGHead,
+    SPOLHead,
+    TSCAMHead,
     clamped_cam,
     map_divergence,
+    sat_losses,
     spg_losses,
     threshold_avg_pool,
+    tscam_maps,
 )
 from bas_mm.models.inserts import ADL, adl_maps
 from bas_mm.models.losses import (
@@ -34,15 +49,18 @@ from bas_mm.models.losses import (
     ornet_losses,
     ram_loss,
 )
-from bas_mm.models.necks import SplitNeck
+from bas_mm.models.necks import SplitNeck, TokenNeck
 from bas_mm.models.refiners import FlipScaleRefiner, SCGRefiner, ZoomRefiner, scg
 
 __all__ = [
     'ACoLHead',
     'ADL',
     'AMCLoss',
+    'AgnosticHead',
     'BASClassifier',
     'BASHead',
+    'BoxHead',
+    'C2AMHead',
     'C2AMLoss',
     'CAMClassifier',
     'CAMHead',
@@ -53,14 +71,21 @@ __all__ = [
     'EllipseMask',
     'FlipScaleRefiner',
     'I2CLoss',
+    'LocHead',
     'Localizer',
     'MobileNetV1',
     'ORNetLoss',
     'RAMLoss',
     'RCAMHead',
+    'SATHead',
+    'SATVisionTransformer',
     'SCGRefiner',
     'SPGHead',
+    'SPOLHead',
+    'SegHead',
     'SplitNeck',
+    'TSCAMHead',
+    'TokenNeck',
     'TwoNetworks',
     'WSOLClassifier',
     'WSOLDataPreprocessor',
@@ -75,7 +100,9 @@ __all__ = [
     'map_divergence',
     'ornet_losses',
     'ram_loss',
+    'sat_losses',
     'scg',
     'spg_losses',
     'threshold_avg_pool',
+    'tscam_maps',
 ]

@@ -26,12 +26,15 @@ class DDT:
                 f'`feats` has the shape {tuple(feats.shape)}; (n, N, h, w) is needed, '
                 'with one image or more.'
             )
-        places = feats.transpose(0, 1).flatten(1).double()  # (N, n * h * w)
-        self.mean = places.mean(1)
-        places = places - self.mean[:, None]
+        # image by image: all at once in double precision would be too much
+        self.mean = torch.stack([f.double().mean((1, 2)) for f in feats]).mean(0)
+        covariance = 0
+        for feat in feats:
+            places = feat.flatten(1).double() - self.mean[:, None]  # (N, h * w)
+            covariance = covariance + places @ places.T
         # in rising order of the eigenvalues
-        self.axis = torch.linalg.eigh(places @ places.T)[1][:, -1]
-        along = self.axis @ places
+        self.axis = torch.linalg.eigh(covariance)[1][:, -1]
+        along = torch.cat([self(feat[None]).flatten() for feat in feats])
         if along[along.abs().argmax()] < 0:
             self.axis = -self.axis
 

@@ -11,6 +11,10 @@ from torch.func import functional_call
 from bas_mm.models.necks.split_neck import Pass, SplitNeck
 from bas_mm.structures import Acts
 
+#: From a mask of the views, ``(B, 1, H, W)``, to the logits ``(B, C)`` of another
+#: network, whose weights are constants, for the masked views.
+Judge = Callable[[torch.Tensor], torch.Tensor]
+
 
 class Rerun:
     """Runs the trunk, from one of its stages, and the head a second time.
@@ -20,6 +24,7 @@ class Rerun:
         head: Features to activations.
         inputs: The views of the first pass, ``(B, 3, H, W)``.
         first: The first pass.
+        judge: What another network says of masked views.
 
     Attributes:
         inputs: The views of the first pass.
@@ -31,11 +36,34 @@ class Rerun:
         head: Callable[[Sequence[torch.Tensor]], Acts],
         inputs: torch.Tensor,
         first: Pass,
+        judge: Judge | None = None,
     ) -> None:
         self.neck = neck
         self.head = head
         self.inputs = inputs
         self.first = first
+        self._judge = judge
+
+    def judge(self, mask: torch.Tensor) -> torch.Tensor:
+        """Ask the other of two networks what is in the masked views.
+
+        Args:
+            mask: Values of 0 to 1, ``(B, 1, H, W)``; gradient reaches it.
+
+        Returns:
+            Logits, ``(B, C)`` float32; the weights are constants.
+
+        Raises:
+            ValueError: If there is no other network.
+        """
+        if self._judge is None:
+            raise ValueError(
+                f'{type(self.head).__name__} learns from what a trained classifier '
+                'says of masked views: make it the `localizer` of '
+                "`model=dict(type='bas_mm.TwoNetworks', localizer=..., "
+                'classifier=...)`.'
+            )
+        return self._judge(mask)
 
     def __call__(self, feat: torch.Tensor, frozen: bool, stage: int = -1) -> Acts:
         """Run from a stage.

@@ -336,7 +336,9 @@ class _Watch:
 
 
 def _table(backbone: nn.Module) -> dict[str, nn.Module] | None:
-    """Layers of a backbone that a table knows, by name, in order."""
+    """Layers of a backbone that it or a table knows, by name, in order."""
+    if hasattr(backbone, 'token_steps'):
+        return backbone.token_steps()  # type: ignore[operator]
     for types, make in _TABLES:
         if isinstance(backbone, types):
             return make(backbone)
@@ -419,7 +421,8 @@ class _Norm(nn.Module):
         return Tokens(seq, tokens.size).feat
 
 
-def _vit(vit: Any) -> dict[str, nn.Module]:
+def vit_steps(vit: Any) -> dict[str, nn.Module]:
+    """Give the layers of a stock vision transformer by name, in order."""
     steps: dict[str, nn.Module] = {'patch_embed': _Embed(vit)}
     last = max(vit.out_indices)
     for i, layer in enumerate(vit.layers[: last + 1]):
@@ -437,6 +440,6 @@ def _swin(swin: Any) -> dict[str, nn.Module]:
 
 
 _TABLES: tuple[tuple[tuple[type, ...], Callable[[Any], dict[str, nn.Module]]], ...] = (
-    ((backbones.VisionTransformer, backbones.BEiTViT), _vit),
+    ((backbones.VisionTransformer, backbones.BEiTViT), vit_steps),
     ((backbones.SwinTransformer, backbones.SwinTransformerV2, backbones.DaViT), _swin),
 )

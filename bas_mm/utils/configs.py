@@ -154,6 +154,7 @@ def settle(
     check_types(cfg, cfg_options)
     merge_options(cfg, cfg_options)
     share_annotations(cfg)
+    share_pseudo_labels(cfg)
     follow_classes(cfg, split, cfg_options)
     check_topk(cfg, cfg_options)
 
@@ -200,6 +201,30 @@ def share_annotations(cfg: Config) -> None:
                     leaf[name] = given[0]
 
 
+def share_pseudo_labels(cfg: Config) -> None:
+    """Give ``pseudo_file`` on the top of a config to what reads it, in place.
+
+    Raises:
+        ValueError: If nothing does.
+    """
+    file = cfg.get('pseudo_file')
+    if not file:
+        return
+    readers = [
+        transform
+        for leaf in leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
+        for transform in leaf.get('pipeline') or ()
+        if str(transform.get('type')).endswith('LoadPseudoLabels')
+    ]
+    if not readers:
+        raise ValueError(
+            f'pseudo_file={file} is read by nothing: the training pipeline of this '
+            'config has no bas_mm.LoadPseudoLabels.'
+        )
+    for transform in readers:
+        transform['file'] = file
+
+
 def follow_classes(
     cfg: Config, split: str = 'train', cfg_options: Mapping[str, Any] | None = None
 ) -> None:
@@ -224,21 +249,27 @@ def follow_classes(
 
 
 def head_keys(model: Mapping[str, Any]) -> list[str]:
-    """Tell where the config of a model has its heads.
+    """Tell where the config of a model has its heads that know classes.
+
+    Of two networks, one may have none: its head takes no ``num_classes``.
 
     Example:
         >>> head_keys({'type': 'A', 'head': {}})
         ['model.head']
         >>> head_keys({'localizer': {'head': {}}, 'classifier': {'head': {}}})
         ['model.localizer.head', 'model.classifier.head']
+        >>> head_keys({'localizer': {'head': {}}, 'classifier': {'head': \
+{'num_classes': 2}}})
+        ['model.classifier.head']
     """
     if 'head' in model:
         return ['model.head']
-    return [
-        f'model.{name}.head'
+    heads = {
+        f'model.{name}.head': part['head']
         for name, part in model.items()
         if isinstance(part, Mapping) and 'head' in part
-    ]
+    }
+    return [key for key, head in heads.items() if 'num_classes' in head] or list(heads)
 
 
 def build_dataset(cfg: Config, split: str, **settings: Any) -> Any:

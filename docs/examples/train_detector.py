@@ -62,10 +62,13 @@ def build_detector(localizer, num_classes):
     pixels = localizer.data_preprocessor
     mean, std = (getattr(pixels, k).flatten() / 255 for k in ('mean', 'std'))
     trunk = Trunk(localizer.backbone)
+    head = FCOSHead(trunk.out_channels, 1, num_classes, num_convs=2)
+    # distances pass a ReLU: at 0 some runs would never leave it
+    nn.init.ones_(head.regression_head.bbox_reg.bias)
     return FCOS(
         trunk,
         num_classes,
-        head=FCOSHead(trunk.out_channels, 1, num_classes, num_convs=2),
+        head=head,
         # 64 pixels are the unit of the distances from a place to the sides
         anchor_generator=AnchorGenerator(((64,),), ((1.0,),)),
         fixed_size=(SIDE, SIDE),

@@ -1,6 +1,9 @@
 """Trainings in processes of their own."""
 
 import json
+import time
+from pathlib import Path
+from threading import Barrier, Lock
 
 import pytest
 from mmengine.config import Config
@@ -94,3 +97,82 @@ def test_process_that_fails(job):
     assert str(log) in str(caught.value)
     assert 'There is no config file' in str(caught.value)
     assert 'There is no config file' in log.read_text()
+
+
+def test_several_at_once(tmp_path, capsys):
+    groups = jobs.make_jobs('abcde', [0], tmp_path).values()
+    a, b, c, d, e = (job for (job,) in groups)
+    finish(a, x=1)
+    both, lock, running, most, seen = Barrier(2), Lock(), set(), [], {}
+
+    def action(job):
+        with lock:
+            running.add(job.name)
+            most.append(len(running))
+            # no place is taken twice
+            assert job.env not in [seen[name] for name in running if name in seen]
+            seen[job.name] = job.env
+        if job.name in (b.name, c.name):
+            both.wait(30)  # ends only if they run at the same time
+        with lock:
+            running.discard(job.name)
+        if job.name == c.name:
+            raise RuntimeError('no luck')
+        finish(job, x=2)
+
+    places = jobs.share_machine(['3', '5'], 8)
+    assert places == [
+        dict(OMP_NUM_THREADS='4', CUDA_VISIBLE_DEVICES=device) for device in '35'
+    ]
+    done = dict(jobs.run_jobs([a, b, c, d, e], action, places))
+    assert done == {b: '', c: 'no luck', d: '', e: ''}
+    assert max(most) == 2 and a.name not in seen
+    assert all(dict(one) in places for one in seen.values())
+    assert '  c, seed 0 failed: no luck' in capsys.readouterr().out
+    assert c.state == 'new' and e.state == 'done'
+
+
+def test_what_stops_all_stops_all(tmp_path):
+    """An error that is no job's own: what has not begun does not begin."""
+    todo = [job for (job,) in jobs.make_jobs('abcdef', [0], tmp_path).values()]
+    seen = []
+
+    def action(job):
+        seen.append(job.name)
+        if job.name == todo[0].name:
+            raise KeyError('a mistake')
+        time.sleep(0.2)
+
+    with pytest.raises(KeyError, match='a mistake'):
+        list(jobs.run_jobs(todo, action, [dict(A='1'), dict(A='2')]))
+    assert len(seen) < len(todo)
+
+
+def test_shares_of_the_machine():
+    assert jobs.share_machine([], 1) == [{}]
+    assert jobs.share_machine([], 2, 3) == [dict(OMP_NUM_THREADS='1')] * 3
+    two = jobs.share_machine(['0', '1'], 4, 4)
+    assert [one['CUDA_VISIBLE_DEVICES'] for one in two] == ['0', '1', '0', '1']
+    with pytest.raises(ValueError, match='--jobs must be at least 1, got 0'):
+        jobs.share_machine([], 2, 0)
+
+
+def test_processes_get_their_place(job, monkeypatch):
+    seen = []
+
+    def run(words, env, **kwargs):
+        seen.append((words[3], words[5:], env['OMP_NUM_THREADS']))
+        if words[3] == 'test':
+            path = words[words.index('--out') + 1]
+            Path(path).write_text('{"x": 1}')
+        else:
+            start(job)
+        return 0
+
+    monkeypatch.setattr(jobs.subprocess, 'call', run)
+    job.folder.parent.mkdir(parents=True)
+    jobs.train_and_test(job._replace(env=(('OMP_NUM_THREADS', '7'),)), '--dump', 'd')
+    assert seen[0] == ('train', ['--no-validate'], '7')
+    assert seen[1][1][:1] == ['epoch_1.pth'] and seen[1][1][-2:] == ['--dump', 'd']
+    assert seen[1][2] == '7'
+    assert jobs.read_results([job]) == [dict(x=1)]

@@ -10,6 +10,17 @@ from mmpretrain.registry import MODELS
 from bas_mm.apis import WSOLInferencer
 from tests.helpers.inference import make_files
 
+VIT_TRUNK = {
+    'backbone': dict(
+        _delete_=True,
+        type='VisionTransformer',
+        arch=dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=48,
+        patch_size=8,
+        out_type='featmap',
+    ),
+    'neck': dict(_delete_=True, type='bas_mm.TokenNeck'),
+}
 METHODS = {
     'adl': {'neck.inserts': {'layer4.0': dict(type='bas_mm.ADL')}},
     'eil': {'head.type': 'bas_mm.EILHead'},
@@ -37,6 +48,18 @@ METHODS = {
         'head.level_widths': [4],
     },
     'i2c': {'aux_losses': [dict(type='bas_mm.I2CLoss')]},
+    'sat': {
+        **VIT_TRUNK,
+        'backbone.type': 'bas_mm.SATVisionTransformer',
+        'backbone.gated_layers': 1,
+        'neck.gates': True,
+        'head.type': 'bas_mm.SATHead',
+    },
+    'tscam': {
+        **VIT_TRUNK,
+        'neck.attention': True,
+        'head.type': 'bas_mm.TSCAMHead',
+    },
     'zoom': {'refiner': dict(type='bas_mm.ZoomRefiner', max_area=1.0)},
 }
 

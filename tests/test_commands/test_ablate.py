@@ -3,7 +3,6 @@
 import csv
 import json
 import shlex
-import sys
 
 import cv2
 import pytest
@@ -28,21 +27,6 @@ def read_table(folder):
         if line.startswith('|')
     ]
     return {name: cells for name, *cells in rows}
-
-
-@pytest.fixture
-def done(monkeypatch):
-    """What is run; in this process, so that a test is not mostly imports."""
-    done = []
-
-    def run(words, **kwargs):
-        assert words[:3] == [sys.executable, '-m', 'bas_mm']
-        done.append([words[3], *words[5:]])
-        call(*words[3:])
-        return 0
-
-    monkeypatch.setattr(jobs.subprocess, 'call', run)
-    return done
 
 
 def test_study_is_killed_and_resumed(config, tmp_path, monkeypatch, capsys, done):

@@ -77,6 +77,9 @@ def test_a_detector_is_trained_and_measured(tmp_path, script):
     cfg.model.head.num_classes = 2
     model = MODELS.build(cfg.model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'cam.pth')
+    head = script.build_detector(model.eval(), 2).head
+    distances = head([torch.rand(1, 128, 7, 7)])['bbox_regression']
+    assert (distances > 0).all()  # at 0 the ReLU would stop learning
     words = ['cam_efficientnet-lite0_cub', 'cam.pth', '--data-root', 'toy']
     options = ['--cfg-options', 'model.head.num_classes=2', '--epochs', 1]
     files = ['--out', 'figures.json', '--save', 'detector.pth']

@@ -4,7 +4,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from bas_mm.models import TwoNetworks
+from bas_mm.models import CAMHead, TwoNetworks
 from tests.helpers.models import TRUNKS, build_model, make_samples
 
 
@@ -137,5 +137,71 @@ def test_wrong_uses():
     with pytest.raises(ValueError, match='knows 5 classes and the localizer 3'):
         TwoNetworks(localizer(num_classes=3), stock_classifier())
     model = TwoNetworks(localizer(), stock_classifier())
-    with pytest.raises(ValueError, match='train each by a config of its own'):
+    with pytest.raises(ValueError, match=r'train each by a config.*model\.learn='):
         model(torch.zeros(1, 3, 64, 64), make_samples(0), mode='loss')
+    with pytest.raises(ValueError, match=r"`model\.learn` names \['both'\]"):
+        TwoNetworks(localizer(), stock_classifier(), learn='both')
+
+
+def test_both_learn_each_by_its_own_loss():
+    first, second = localizer(), localizer(num_classes=5)
+    model = TwoNetworks(first, second, learn=('localizer', 'classifier'))
+    model.train()
+    x, samples = 255 * torch.rand(2, 3, 64, 64), make_samples(0, 1)
+    losses = model(x, samples, mode='loss')
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    grads = {name: p.grad for name, p in model.named_parameters()}
+    for name in ('localizer', 'classifier'):
+        part = getattr(model, name)
+        part.zero_grad()
+        views = part.data_preprocessor(dict(inputs=x))['inputs']
+        alone = part.loss(views, samples)
+        prefix = 'loc_' if name == 'localizer' else ''
+        sum(v for k, v in alone.items() if 'loss' in k).backward()
+        for key, value in alone.items():
+            torch.testing.assert_close(losses[prefix + key], value)
+        for key, param in part.named_parameters():
+            torch.testing.assert_close(grads[f'{name}.{key}'], param.grad)
+
+
+def test_what_does_not_learn_stays_as_it_is():
+    class Asks(CAMHead):
+        def loss(self, acts, target, rerun):
+            mask = acts.logit_map[:, :1].sigmoid()
+            self.mask = nn.functional.interpolate(mask, rerun.inputs.shape[2:])
+            self.mask.retain_grad()
+            return dict(loss_seen=rerun.judge(self.mask).square().sum())
+
+    torch.manual_seed(0)
+    first = localizer()
+    first.head = Asks(num_classes=5, in_channels=32, mid_channels=8)
+    second = stock_classifier()
+    model = TwoNetworks(first, second, learn='localizer')
+    before = {k: v.clone() for k, v in second.state_dict().items()}
+    model.train()
+    assert first.training and not any(m.training for m in second.modules())
+    x = 255 * torch.rand(2, 3, 64, 64)
+    losses = model(x, make_samples(0, 1), mode='loss')
+    assert set(losses) == {'loss_seen', 'peak_logit'}
+    losses['loss_seen'].backward()
+    assert all(p.grad is None for p in second.parameters())
+    assert first.head.mask.grad.abs().sum() > 0
+    for key, value in second.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    # the classifier saw the views as it normalizes them, times the mask
+    views = second.data_preprocessor(dict(inputs=x))['inputs']
+    seen = second(views * first.head.mask.detach()).square().sum()
+    torch.testing.assert_close(seen, losses['loss_seen'])
+    with pytest.raises(ValueError, match=r"Asks learns from .*.*bas_mm.TwoNetworks"):
+        first.loss(x, make_samples(0, 1))
+
+
+def test_a_part_that_does_not_learn_needs_weights(tmp_path):
+    model = TwoNetworks(localizer(), stock_classifier(), learn='localizer')
+    option = r'--cfg-options model\.classifier\.init_cfg\.checkpoint=FILE'
+    with pytest.raises(ValueError, match=f'has no weights: give .*{option}'):
+        model.init_weights()
+    lost = str(tmp_path / 'no.pth')
+    model.classifier.init_cfg = dict(type='Pretrained', checkpoint=lost)
+    with pytest.raises(FileNotFoundError, match=rf'no\.pth\. Train it .*{option}'):
+        model.init_weights()

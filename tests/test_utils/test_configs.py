@@ -182,3 +182,16 @@ def test_two_networks_get_the_classes_of_the_folders(tmp_path):
     cfg = configs.read_config(str(tmp_path / 'two.py'), data, options)
     assert cfg.model.localizer.head.num_classes == 1
     assert cfg.model.classifier.head.num_classes == 3
+
+
+def test_pseudo_labels_are_named_once():
+    load = dict(type='bas_mm.LoadPseudoLabels', file='')
+    dataset = dict(type='X', pipeline=[dict(type='Y'), load])
+    cfg = Config(dict(pseudo_file='', train_dataloader=dict(dataset=dataset)))
+    configs.settle(cfg, 'train')
+    assert cfg.train_dataloader.dataset.pipeline[1].file == ''
+    configs.settle(cfg, 'train', dict(pseudo_file='boxes.json'))
+    assert cfg.train_dataloader.dataset.pipeline[1].file == 'boxes.json'
+    cfg.train_dataloader.dataset.pipeline = [dict(type='Y')]
+    with pytest.raises(ValueError, match='pseudo_file=boxes.json is read by nothing'):
+        configs.settle(cfg, 'train')

@@ -238,6 +238,31 @@ def load_runs(
     return runs, images, note
 
 
+def gap(column: Column, other: Column, key: str) -> tuple[float, float, float]:
+    """Give the difference of a figure of two columns.
+
+    Args:
+        column: One.
+        other: What is subtracted from it.
+        key: Name of the figure.
+
+    Returns:
+        The difference, and the ends of its paired 95 % interval; these are NaN
+        where the two have no resamples of the same images.
+
+    Example:
+        >>> a, b = Column('a', 'red'), Column('b', 'blue')
+        >>> a.figures, b.figures = {'wsol/pxap': 50.0}, {'wsol/pxap': 48.5}
+        >>> gap(a, b, 'wsol/pxap')
+        (1.5, nan, nan)
+    """
+    value = column.value(key) - other.value(key)
+    ours, theirs = column.resampled.get(key), other.resampled.get(key)
+    if ours is None or theirs is None or not np.array_equal(column.has, other.has):
+        return value, float('nan'), float('nan')
+    return value, *interval(ours - theirs)
+
+
 def difference(column: Column, other: Column, key: str) -> tuple[str, str]:
     """Compare a figure of two columns.
 
@@ -256,14 +281,12 @@ def difference(column: Column, other: Column, key: str) -> tuple[str, str]:
         >>> difference(a, b, 'wsol/pxap')
         ('+1.5', '')
     """
-    value = column.value(key) - other.value(key)
+    value, low, high = gap(column, other, key)
     if np.isnan(value):
         return '–', ''
     text = f'{value:+.1f}'
-    ours, theirs = column.resampled.get(key), other.resampled.get(key)
-    if ours is None or theirs is None or not np.array_equal(column.has, other.has):
+    if np.isnan(low):
         return text, ''
-    low, high = interval(ours - theirs)
     sure = low > 0 or high < 0
     return (
         f'{text} [{low:+.1f}, {high:+.1f}]',

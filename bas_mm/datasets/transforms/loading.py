@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -68,7 +69,8 @@ class LoadLocAnnotations(BaseTransform):
 
     - img
     - gt_bboxes (optional): ``(n, 4)``, ``xyxy`` in pixels of the loaded image
-    - seg_map_path (optional)
+    - seg_map_path (optional): of the mask, or a list of those of several objects
+    - ignore_map_path (optional): of a mask of parts to ignore
 
     **Added Keys:**
 
@@ -82,6 +84,8 @@ class LoadLocAnnotations(BaseTransform):
             use 128 there.
         ignore: This gray value becomes 255, ignored by the metrics; None for
             no such value.
+        fit: Scale masks of another size to that of the image, by nearest
+            neighbor.
 
     Raises:
         ValueError: If a mask is not of the image's size or has colors, or
@@ -94,7 +98,9 @@ class LoadLocAnnotations(BaseTransform):
         dtype('float32')
     """
 
-    def __init__(self, threshold: int = 1, ignore: int | None = None) -> None:
+    def __init__(
+        self, threshold: int = 1, ignore: int | None = None, fit: bool = False
+    ) -> None:
         if threshold < 1:
             raise ValueError(
                 '`threshold` of LoadLocAnnotations must be at '
@@ -102,6 +108,7 @@ class LoadLocAnnotations(BaseTransform):
             )
         self.threshold = threshold
         self.ignore = ignore
+        self.fit = fit
 
     def transform(self, results: dict) -> dict:
         """Load the annotations.
@@ -121,14 +128,27 @@ class LoadLocAnnotations(BaseTransform):
                 )
             results['gt_bboxes'] = boxes
         if results.get('seg_map_path') is not None:
-            results['gt_seg_map'] = self._load_mask(
-                results['seg_map_path'], results['img'].shape[:2]
-            )
+            results['gt_seg_map'] = self._load_masks(results)
         return results
+
+    def _load_masks(self, results: dict) -> np.ndarray:
+        """Join the masks of objects, and of what is ignored around them."""
+        paths, shape = results['seg_map_path'], results['img'].shape[:2]
+        if isinstance(paths, str):
+            paths = [paths]
+        masks = np.stack([self._load_mask(path, shape) for path in paths])
+        mask = (masks == 1).any(0).astype(np.uint8)
+        left_out = (masks == 255).any(0)
+        if results.get('ignore_map_path') is not None:
+            left_out |= self._load_mask(results['ignore_map_path'], shape) == 1
+        mask[left_out & (mask == 0)] = 255
+        return mask
 
     def _load_mask(self, path: str, shape: tuple[int, int]) -> np.ndarray:
         """Read a mask, ``shape`` uint8, of 0, 1 and 255."""
         gray = load_gray(path)
+        if self.fit and gray.shape != tuple(shape):
+            gray = cv2.resize(gray, shape[::-1], interpolation=cv2.INTER_NEAREST)
         if gray.shape != tuple(shape):
             raise ValueError(
                 f'The mask `{path}` has {gray.shape[1]}x{gray.shape[0]} '
@@ -144,7 +164,8 @@ class LoadLocAnnotations(BaseTransform):
 
     def __repr__(self) -> str:
         return (
-            f'{type(self).__name__}(threshold={self.threshold}, ignore={self.ignore})'
+            f'{type(self).__name__}(threshold={self.threshold}, ignore={self.ignore}, '
+            f'fit={self.fit})'
         )
 
 

@@ -1,5 +1,7 @@
 """Boxes from one network, classes from another."""
 
+import os.path as osp
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,28 +11,37 @@ from torch import nn
 
 from bas_mm.models.classifiers.building import build_module, with_type
 from bas_mm.models.classifiers.wsol import Localizer, WSOLClassifier
+from bas_mm.models.rerun import frozen_call
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
 from bas_mm.utils.loading import require_loaded
 
+PARTS = ('localizer', 'classifier')
+
 
 @MODELS.register_module()
 class TwoNetworks(Localizer, BaseModel):
-    """A localizer and a classifier that were trained apart (PSOL, SPOL, GC-Net).
+    """A localizer beside a classifier (PSOL, SPOL, C2AM, ORNet, GC-Net).
 
     Scores and predicted classes are the classifier's, maps and boxes the
-    localizer's. Each normalizes the views as it was trained to. Train each by a
-    config of its own.
+    localizer's. Each normalizes the views as it was trained to. They share
+    nothing and may be trained apart, each by a config of its own; or here, one
+    or both (``learn``), each by its own loss on the same views. A localizer may
+    then ask the classifier about masked views, see
+    :meth:`bas_mm.models.rerun.Rerun.judge`.
 
     Args:
         localizer: A :class:`bas_mm.models.WSOLClassifier`, or its config; its
             head may know one class alone (class-agnostic maps).
         classifier: Any image classifier, or its config.
         data_preprocessor: Defaults to one that only stacks the views.
+        learn: Which of ``'localizer'`` and ``'classifier'`` are trained. The
+            other, if one is, stays in evaluation mode and as it is.
         **kwargs: Passed to :class:`mmengine.model.BaseModel`.
 
     Raises:
-        ValueError: If both know several classes, but not as many.
+        ValueError: If both know several classes, but not as many; or
+            ``learn`` names something else.
     """
 
     def __init__(
@@ -38,6 +49,7 @@ class TwoNetworks(Localizer, BaseModel):
         localizer: Any,
         classifier: Any,
         data_preprocessor: dict[str, Any] | nn.Module | None = None,
+        learn: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(data_preprocessor=with_type(data_preprocessor), **kwargs)
@@ -50,6 +62,26 @@ class TwoNetworks(Localizer, BaseModel):
                 f'{ours}: set `model.localizer.head.num_classes` to the same, or to 1 '
                 'for maps of no class.'
             )
+        self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
+        if set(self.learn) - set(PARTS):
+            raise ValueError(
+                f'`model.learn` names {list(self.learn)}: it takes '
+                f'{" and ".join(map(repr, PARTS))}, one or both.'
+            )
+        for part in self._fixed():
+            part.requires_grad_(False)
+
+    def _fixed(self) -> Iterator[nn.Module]:
+        """Give the part that does not learn while the other does."""
+        if self.learn:
+            yield from (getattr(self, name) for name in {*PARTS} - {*self.learn})
+
+    def train(self, mode: bool = True) -> 'TwoNetworks':
+        """Set the mode of training; a part that does not learn has none."""
+        super().train(mode)
+        for part in self._fixed():
+            part.eval()
+        return self
 
     @property
     def head(self) -> Any:
@@ -68,8 +100,11 @@ class TwoNetworks(Localizer, BaseModel):
 
         Raises:
             ValueError: If a ``Pretrained`` init left a convolution of a trunk
-                without weights.
+                without weights, or a part that is not trained has none.
+            FileNotFoundError: If the file of a part is not there.
         """
+        for name in {*PARTS} - {*self.learn} if self.learn else ():
+            _require_weights(name, getattr(self, name))
         trunk = getattr(self.classifier, 'backbone', self.classifier)
         with require_loaded(trunk, 'model.classifier.backbone'):
             super().init_weights()
@@ -86,21 +121,54 @@ class TwoNetworks(Localizer, BaseModel):
         Args:
             inputs: Views, not normalized, ``(B, 3, H, W)``.
             data_samples: One for each view.
-            mode: 'tensor' gives the classifier's logits ``(B, C)``, 'predict'
-                a list of samples.
+            mode: 'tensor' gives the classifier's logits ``(B, C)``, 'loss' a
+                dict of losses, 'predict' a list of samples.
             crops: Other crops of the same images, ``(B, n, 3, H, W)``.
-
-        Raises:
-            ValueError: If ``mode`` is 'loss'.
         """
         if mode == 'predict':
             return self.predict(inputs, data_samples, crops=crops)
         if mode == 'tensor':
             return self._logits(inputs)
-        raise ValueError(
-            'TwoNetworks is put together from trained networks: train each by a '
-            'config of its own, then test both together.'
-        )
+        return self.loss(inputs, data_samples or [])
+
+    def loss(
+        self, inputs: torch.Tensor, data_samples: list[DataSample]
+    ) -> dict[str, torch.Tensor]:
+        """Give the losses of the parts that learn.
+
+        Args:
+            inputs: Views, not normalized, ``(B, 3, H, W)``.
+            data_samples: With what the parts learn from.
+
+        Returns:
+            Of both parts; where both have a name, the localizer's begins with
+            ``loc_``.
+
+        Raises:
+            ValueError: If none is to learn.
+        """
+        if not self.learn:
+            raise ValueError(
+                'TwoNetworks is put together from trained networks: train each by a '
+                'config of its own, then test both together; or name the parts that '
+                'are to learn, `model.learn=localizer,classifier`.'
+            )
+        losses: dict[str, torch.Tensor] = {}
+        views = _prepare(self.classifier, inputs)
+        if 'classifier' in self.learn:
+            losses.update(self.classifier.loss(views, data_samples))
+        if 'localizer' in self.learn:
+
+            def judge(mask: torch.Tensor) -> torch.Tensor:
+                return frozen_call(
+                    [self.classifier], lambda: self.classifier(views * mask).float()
+                )
+
+            ours = _prepare(self.localizer, inputs)
+            more = self.localizer.loss(ours, data_samples, judge)
+            names = {name: f'loc_{name}' if name in losses else name for name in more}
+            losses.update((names[name], value) for name, value in more.items())
+        return losses
 
     def score(
         self, inputs: torch.Tensor, crops: torch.Tensor | None = None
@@ -133,3 +201,22 @@ class TwoNetworks(Localizer, BaseModel):
 def _prepare(network: Any, inputs: torch.Tensor) -> torch.Tensor:
     """Normalize views as a network was trained to see them."""
     return network.data_preprocessor(dict(inputs=inputs))['inputs']
+
+
+def _require_weights(name: str, part: nn.Module) -> None:
+    """Check that a part which is not trained brings weights that are there."""
+    init = getattr(part, 'init_cfg', None) or {}
+    path = init.get('checkpoint') if isinstance(init, dict) else None
+    option = f'model.{name}.init_cfg.checkpoint'
+    if not path:
+        raise ValueError(
+            f'The {name} does not learn here (model.learn) and has no weights: give '
+            f'those of a training with --cfg-options {option}=FILE '
+            f'model.{name}.init_cfg.type=Pretrained.'
+        )
+    if '://' not in path and not osp.isfile(path):
+        raise FileNotFoundError(
+            f'The {name} does not learn here (model.learn), and the weights of its own '
+            f'training are not there: {path}. Train it first, or give the file with '
+            f'--cfg-options {option}=FILE.'
+        )

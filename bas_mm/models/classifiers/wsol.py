@@ -11,7 +11,7 @@ from torch import nn
 
 from bas_mm.models.classifiers.building import build_module, gt_labels, with_type
 from bas_mm.models.necks.split_neck import SplitNeck
-from bas_mm.models.rerun import Rerun
+from bas_mm.models.rerun import Judge, Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts, TestOptions
 from bas_mm.utils.loading import require_loaded
@@ -289,40 +289,26 @@ class WSOLClassifier(Localizer, ImageClassifier):
         return super().forward(inputs, data_samples, mode)
 
     def targets(self, data_samples: Sequence[DataSample]) -> torch.Tensor:
-        """Give what a batch is to be classified as.
-
-        Returns:
-            Labels ``(B,)``; or, where a batch augmentation (CutMix, Mixup)
-            mixed them, the share of each class, ``(B, C)``.
-
-        Raises:
-            ValueError: If labels were mixed and the head's loss takes one
-                label for each image.
-        """
-        if not all('gt_score' in sample for sample in data_samples):
-            return gt_labels(data_samples)
-        if self.head.needs_label:
-            raise ValueError(
-                f'{type(self.head).__name__} needs one label for each image, but they '
-                'come as shares of all classes, as a batch augmentation mixes them: '
-                'take `batch_augments` (and `to_onehot`) out of '
-                '`model.data_preprocessor`, or train a method that takes mixed '
-                'labels, such as CAM.'
-            )
-        return torch.stack([sample.gt_score for sample in data_samples])
+        """Give what the head's loss compares a batch with, as the head says."""
+        return self.head.targets(data_samples)
 
     def loss(
-        self, inputs: torch.Tensor, data_samples: list[DataSample]
+        self,
+        inputs: torch.Tensor,
+        data_samples: list[DataSample],
+        judge: Judge | None = None,
     ) -> dict[str, torch.Tensor]:
         """Give the losses of a batch, each already weighted.
 
         Args:
             inputs: Views, ``(B, 3, H, W)``.
-            data_samples: With ``gt_label``.
+            data_samples: With ``gt_label``, or what else the head learns from.
+            judge: The other of two networks, see :class:`TwoNetworks`.
 
         Returns:
             Losses, and figures for the log (without 'loss' in their names),
-            ``peak_logit`` among them, the largest absolute logit.
+            ``peak_logit`` among them, the largest absolute logit, where the
+            head learns classes.
         """
         target = self.targets(data_samples)
         first = self.neck.run(inputs)
@@ -330,7 +316,7 @@ class WSOLClassifier(Localizer, ImageClassifier):
         if self.cls_only:
             losses = self.head.cls_loss(acts, target)
         else:
-            rerun = Rerun(self.neck, self.head, inputs, first)
+            rerun = Rerun(self.neck, self.head, inputs, first, judge)
             losses = self.head.loss(acts, target, rerun)
             epoch = MessageHub.get_current_instance().runtime_info.get('epoch', 0)
             for i, aux in enumerate(self.aux_losses):
@@ -342,7 +328,8 @@ class WSOLClassifier(Localizer, ImageClassifier):
                         'too: one would be lost. Rename it.'
                     )
                 losses.update(more)
-        losses['peak_logit'] = acts.logits.detach().abs().amax()
+        if self.head.classifies:
+            losses['peak_logit'] = acts.logits.detach().abs().amax()
         return losses
 
     def score(

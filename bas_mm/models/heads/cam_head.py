@@ -1,25 +1,18 @@
 """The classification head of WSOL: logit maps, their mean, class maps."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
 from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.registry import MODELS as STOCK_MODELS
 from torch import nn
 
-from bas_mm.localization import as_array, map_to_bbox
+from bas_mm.models.heads.loc_head import LocHead, Losses
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
-from bas_mm.structures import Acts, Calibration, TestOptions
-
-Losses = dict[str, torch.Tensor]
-
-#: Of the calibration in a checkpoint, below the head's prefix.
-CALIBRATION_KEY = 'calibration'
+from bas_mm.structures import Acts
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ class CAMActs(Acts):
 
 
 @MODELS.register_module()
-class CAMHead(BaseModule):
+class CAMHead(LocHead):
     """Fully convolutional classification head; its logit maps are the CAMs.
 
     ``num_convs`` times (conv3x3 to ``mid_channels``, ReLU), a conv1x1 to one
@@ -63,6 +56,8 @@ class CAMHead(BaseModule):
         clamp_weights: Leave the bias and the negative weights of the last
             convolution out of the maps, never out of the logits (RCAM, see
             :func:`bas_mm.models.clamped_cam`).
+        kernel_size: Of the last convolution, odd; 3 is usual on the patch
+            tokens of a transformer.
         init_cfg: Initialization config.
 
     Attributes:
@@ -70,12 +65,10 @@ class CAMHead(BaseModule):
             with the weights and loaded with them.
 
     Raises:
-        ValueError: If a test option is not allowed, or ``clamp_weights`` is
-            set for a method whose maps have no class weights.
+        ValueError: If a test option or ``kernel_size`` is not allowed, or
+            ``clamp_weights`` is set for a method whose maps have no class
+            weights.
     """
-
-    #: Whether the loss takes one label for each image and no mixed ones.
-    needs_label = False
 
     def __init__(
         self,
@@ -91,24 +84,24 @@ class CAMHead(BaseModule):
         percentile: float | None = None,
         loss: dict[str, Any] | None = None,
         clamp_weights: bool = False,
+        kernel_size: int = 1,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__(
+            num_classes, topk, map_label, force_label, threshold, percentile, init_cfg
+        )
         if clamp_weights and type(self).class_maps is not CAMHead.class_maps:
             raise ValueError(
                 f'{type(self).__name__} does not read its maps from the weights of the '
                 'last convolution: leave out `model.head.clamp_weights`.'
             )
+        if kernel_size % 2 == 0 or (clamp_weights and kernel_size != 1):
+            raise ValueError(
+                f'`model.head.kernel_size` must be odd, and 1 with '
+                f'`model.head.clamp_weights`, got {kernel_size}.'
+            )
         self.clamp_weights = clamp_weights
-        self.num_classes = num_classes
         self.final_relu = final_relu
-        self.topk = topk
-        self.map_label = map_label
-        self.force_label = force_label
-        self.threshold = threshold
-        self.percentile = percentile
-        self.calibration: Calibration | None = None
-        self.test_options()  # speaks up where one is not allowed
         layers: list[nn.Module] = []
         for _ in range(num_convs):
             layers += [
@@ -116,23 +109,14 @@ class CAMHead(BaseModule):
                 nn.ReLU(inplace=True),
             ]
             in_channels = mid_channels
-        layers.append(nn.Conv2d(in_channels, num_classes, 1))
+        layers.append(
+            nn.Conv2d(in_channels, num_classes, kernel_size, padding=kernel_size // 2)
+        )
         if final_relu:
             layers.append(nn.ReLU(inplace=True))
         self.classifier = nn.Sequential(*layers)
         self.loss_module = STOCK_MODELS.build(loss or dict(type='CrossEntropyLoss'))
         self._register_load_state_dict_pre_hook(self._from_linear)
-        self._register_load_state_dict_pre_hook(self._load_calibration)
-        self._register_state_dict_hook(_save_calibration)
-
-    def _load_calibration(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Take the calibration out of a checkpoint; none is no error."""
-        values = state_dict.pop(prefix + CALIBRATION_KEY, None)
-        fields = dataclasses.fields(Calibration)
-        if values is None or values.shape != (len(fields),):
-            self.calibration = None
-        else:
-            self.calibration = Calibration(*values.tolist())
 
     @property
     def _last(self) -> int:
@@ -148,28 +132,6 @@ class CAMHead(BaseModule):
                 state_dict[f'{conv}.{name}'] = (
                     value[..., None, None] if value.ndim == 2 else value
                 )
-
-    def test_options(
-        self, changes: Mapping[str, Any] | TestOptions | None = None
-    ) -> TestOptions:
-        """Give the test options: the head's own, with some changed.
-
-        Raises:
-            ValueError: If one is not allowed.
-        """
-        if isinstance(changes, TestOptions):
-            return changes
-        own = TestOptions(
-            self.topk,
-            self.map_label,
-            self.force_label,
-            self.threshold,
-            self.percentile,
-        )
-        options = own.replace(**(changes or {}))
-        if options.threshold == 'auto' and self.calibration is not None:
-            options = options.replace(threshold=self.calibration.threshold)
-        return options
 
     @staticmethod
     def pool(logit_map: torch.Tensor) -> torch.Tensor:
@@ -218,61 +180,6 @@ class CAMHead(BaseModule):
             )
         return select_maps(acts.logit_map, classes)
 
-    def boxes(
-        self,
-        acts: Acts,
-        maps: torch.Tensor,
-        size: Sequence[int],
-        threshold: float | str,
-        percentile: float | None = None,
-    ) -> torch.Tensor:
-        """Give one box for each image: by default that of its map.
-
-        A method that regresses boxes overrides this, and renders them in
-        :meth:`class_maps`, so that every metric and drawing works unchanged.
-
-        Args:
-            acts: Of :meth:`forward`.
-            maps: Shape ``(B, h, w)``, after the mean over classes and the
-                refiner.
-            size: ``(h, w)`` of the view, in pixels.
-            threshold: See :func:`bas_mm.localization.cut_of`.
-            percentile: See :func:`bas_mm.localization.cut_of`.
-
-        Returns:
-            Shape ``(B, 4)``, float32 on the CPU, ``xyxy`` in pixels of the
-            view, max exclusive.
-        """
-        # one transfer for each batch; OpenCV finds the boxes on the host
-        boxes = [
-            torch.from_numpy(map_to_bbox(one, size, threshold, percentile=percentile))
-            for one in as_array(maps)
-        ]
-        return torch.stack(boxes)
-
-    def select_classes(
-        self, scores: torch.Tensor, label: torch.Tensor | None, options: TestOptions
-    ) -> torch.Tensor:
-        """Choose the classes whose maps are averaged (paper, Sec. 3.3).
-
-        Args:
-            scores: Class scores of the view, ``(B, C)``.
-            label: The label of ``map_label``, ``(B,)``. Needed for ``topk=1``
-                and for ``force_label``.
-            options: Test options.
-
-        Returns:
-            Class indices, ``(B, K)``.
-        """
-        k = min(options.topk, scores.shape[1])
-        if label is not None and k == 1:
-            return label[:, None]
-        classes = scores.topk(k, dim=1).indices
-        if label is not None and options.force_label:
-            missing = (classes != label[:, None]).all(1)
-            classes[:, -1] = torch.where(missing, label, classes[:, -1])
-        return classes
-
     def loss(self, acts: Acts, target: torch.Tensor, rerun: Rerun) -> Losses:
         """Give the losses of a training step, weighted, and figures for the log.
 
@@ -301,15 +208,6 @@ class CAMHead(BaseModule):
             loss_cls=self.loss_module(acts.logits, target),
             acc=batch_accuracy(acts.logits, target),
         )
-
-
-def _save_calibration(
-    head: CAMHead, state_dict: dict, prefix: str, local_metadata: dict
-) -> None:
-    """Put the calibration into a checkpoint, if there is one."""
-    if head.calibration is not None:
-        values = torch.tensor(dataclasses.astuple(head.calibration), dtype=torch.double)
-        state_dict[prefix + CALIBRATION_KEY] = values
 
 
 def clamped_cam(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

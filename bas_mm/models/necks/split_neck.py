@@ -27,8 +27,10 @@ class Pass(NamedTuple):
 
     Attributes:
         feats: Feature maps, ``(B, N, h, w)``: each tap, then ``F``, then the
-            trunk's last.
-        flows: The same as they flow on: with the class token, for instance.
+            trunk's last. Before them what :class:`bas_mm.models.TokenNeck`
+            reads beside.
+        flows: The feature maps as they flow on: with the class token, for
+            instance.
     """
 
     feats: tuple[torch.Tensor, ...]
@@ -42,7 +44,7 @@ class Pass(NamedTuple):
             else flow.detach()
             for flow in self.flows
         )
-        return Pass(tuple(map(as_feat, flows)), flows)
+        return Pass(tuple(feat.detach() for feat in self.feats), flows)
 
 
 class _Plan(NamedTuple):

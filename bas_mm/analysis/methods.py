@@ -1,0 +1,293 @@
+"""Methods side by side: what is run of each."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from bas_mm.analysis.jobs import (
+    Job,
+    make_jobs,
+    train_and_test,
+)
+from bas_mm.localization import check_threshold
+from bas_mm.utils.configs import build_dataset, first_dataset, head_keys, read_config
+from bas_mm.utils.overrides import merge_options
+from bas_mm.visualization.sheet import spread_indices
+
+#: Methods that others are compared with, by the first word of their configs.
+REFERENCES = ('cam', 'bas')
+#: Views that the dumps of the first seed keep, for drawings.
+NUM_VIEWS = 200
+
+
+class Method(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        name: Its name.
+        cfg: Its config, with the settings of all.
+        jobs: From each seed to its job.
+        action: What is done with each of them. It leaves ``job.result``, the
+            dump beside it (:func:`dump_path`) and a last checkpoint in
+            ``job.folder``; a method of several stages has one that does them
+            in order.
+        settings: What a test changes in the config.
+        notes: What is to be said of it.
+    """
+
+    name: str
+    cfg: Config
+    jobs: Mapping[int, Job]
+    action: Callable[[Job], Any]
+    settings: Mapping[str, Any] = {}
+    notes: Sequence[str] = ()
+
+
+def dump_path(job: Job) -> Path:
+    """Where the test of a job keeps its maps.
+
+    Example:
+        >>> (job,) = make_jobs(['cam'], [0], 'out')['cam']
+        >>> dump_path(job).as_posix()
+        'out/cam-seed0.npz'
+    """
+    return job.result.with_suffix('.npz')
+
+
+def name_methods(configs: Sequence[str]) -> list[str]:
+    """Name configs by their first word, or whole where that is not enough.
+
+    Raises:
+        ValueError: If two have the same name.
+
+    Example:
+        >>> name_methods(['cam_vgg16_cub', 'configs/bas/bas_vgg16_cub.py'])
+        ['cam', 'bas']
+        >>> name_methods(['bas_vgg16_cub', 'bas_resnet50_cub'])
+        ['bas_vgg16_cub', 'bas_resnet50_cub']
+    """
+    stems = [Path(config).stem for config in configs]
+    for names in ([first_word(stem) for stem in stems], stems):
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError(
+        f'Two of the configs have the same name, {sorted(stems)}: give --names.'
+    )
+
+
+def first_word(config: str) -> str:
+    """Give the method that the name of a config begins with.
+
+    Example:
+        >>> first_word('configs/bas/bas_vgg16_cub.py')
+        'bas'
+    """
+    return Path(config).stem.split('_')[0]
+
+
+def choose_references(
+    names: Sequence[str], configs: Sequence[str], given: Sequence[str] | None
+) -> list[str]:
+    """Choose the methods that all others are compared with.
+
+    Args:
+        names: Names of the methods.
+        configs: Their configs.
+        given: Names that are asked for.
+
+    Returns:
+        Those, or CAM and BAS, or the first.
+
+    Raises:
+        ValueError: If there is no such method.
+
+    Example:
+        >>> choose_references(['A', 'B'], ['adl_vgg16_cub', 'cam_vgg16_cub'], None)
+        ['B']
+    """
+    for name in given or ():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1, cutoff=0)
+            raise ValueError(
+                f'--against {name}: there is no such method, only {", ".join(names)}; '
+                f'did you mean {near[0]}?'
+            )
+    if given:
+        return list(given)
+    words = [first_word(config) for config in configs]
+    found = [names[words.index(word)] for word in REFERENCES if word in words]
+    return found or [names[0]]
+
+
+def plan_methods(
+    configs: Sequence[str],
+    names: Sequence[str],
+    seeds: Sequence[int],
+    work_dir: str | Path,
+    threshold: float | str = 'auto',
+    data_root: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[Method]:
+    """Read the configs of methods and say what is to be run; nothing is written.
+
+    The heads get as many classes as the data has, unless an option says
+    otherwise, and every training ends with a calibration.
+
+    Args:
+        configs: Files or names.
+        names: Names of the methods.
+        seeds: Seeds of each.
+        work_dir: Folder of all.
+        threshold: Where all maps are cut, see
+            :func:`bas_mm.localization.cut_of`; 'config' leaves it to the configs.
+        data_root: See :func:`bas_mm.utils.configs.set_data_root`.
+        cfg_options: Settings of all configs that win.
+
+    Raises:
+        ValueError: If the threshold is not allowed, two methods have the same
+            name, or they are not tested on the same images.
+    """
+    if threshold != 'config':
+        check_threshold(threshold, option='--threshold')
+    groups = make_jobs(names, seeds, work_dir)
+    options = {'num_classes_from_data': True, **(cfg_options or {})}
+    methods = []
+    for config, name in zip(configs, names):
+        cfg = read_config(config, data_root, options, 'train')
+        cfg.num_classes_from_data = False  # as they were counted, also in the test
+        hooks = cfg.setdefault('default_hooks', {})
+        hooks.setdefault('calibrate', dict(type='bas_mm.CalibrateHook'))
+        settings, notes = cut_settings(cfg, name, threshold)
+        jobs = {
+            seed: job._replace(
+                result=job.result.with_name(f'{job.result.stem}-{threshold}.json')
+            )
+            for seed, job in zip(seeds, groups[name])
+        }
+        action = partial(run_job, first=jobs[seeds[0]], settings=settings)
+        methods.append(Method(name, cfg, jobs, action, settings, notes))
+    check_images(methods)
+    return methods
+
+
+def run_job(job: Job, first: Job, settings: Mapping[str, Any]) -> None:
+    """Train and test a job, and keep its maps; views only of the first seed."""
+    views = NUM_VIEWS if job.result == first.result else 0
+    words = ['--dump', str(dump_path(job)), '--dump-views', str(views)]
+    if settings:
+        words += ['--cfg-options', *(f'{k}={v}' for k, v in settings.items())]
+    train_and_test(job, *words)
+
+
+def cut_settings(
+    cfg: Config, name: str, threshold: float | str
+) -> tuple[dict[str, Any], list[str]]:
+    """Give the settings of a test that cuts all maps in the same way.
+
+    Args:
+        cfg: The config.
+        name: Name of the method.
+        threshold: The threshold of all; 'config' for the config's own.
+
+    Returns:
+        From dotted settings to values; and sentences on what is different here.
+    """
+    if threshold == 'config':
+        return {}, []
+    settings: dict[str, Any] = {}
+    notes = []
+    for key in head_keys(cfg.model):
+        try:
+            merge_options(Config(cfg.to_dict()), {f'{key}.threshold': threshold})
+        except ValueError:  # a head that has none
+            continue
+        settings[f'{key}.threshold'] = threshold
+        head = cfg
+        for part in key.split('.'):
+            head = head[part]
+        if head.get('percentile') is not None:
+            settings[f'{key}.percentile'] = None
+            notes.append(
+                f'The percentile of {name} ({key}.percentile={head.percentile:g}) is '
+                'out of use beside the common threshold.'
+            )
+    if not settings:
+        notes.append(
+            f'The head of {name} takes no threshold: its boxes are not cut from maps.'
+        )
+    return settings, notes
+
+
+def check_images(methods: Sequence[Method]) -> None:
+    """Check that all methods are tested on the same images.
+
+    Raises:
+        ValueError: If they are not, as far as a hundred of them tell.
+    """
+    seen: list[tuple[int, list[str]]] = []
+    known = None
+    for method in methods:
+        loader = method.cfg.get('test_dataloader')
+        settings = dict(first_dataset(loader), pipeline=[])
+        if settings == known:
+            continue  # need not be read again
+        known = settings
+        dataset = build_dataset(method.cfg, 'test', pipeline=[])
+        chosen = spread_indices(len(dataset), 100)
+        images = [dataset.get_data_info(i).get('img_path') for i in chosen]
+        seen.append((len(dataset), images))
+        if seen[-1] != seen[0]:
+            counts = [f'{n} images, such as {x[-1]}' for n, x in (seen[0], seen[-1])]
+            raise ValueError(
+                f'{methods[0].name} and {method.name} are tested on different images '
+                f'({counts[0]}; {counts[1]}): give configs of one data set, or point '
+                'them at one folder with --data-root.'
+            )
+
+
+def describe_budget(cfg: Config) -> dict[str, str]:
+    """Say what a training may spend.
+
+    Example:
+        >>> describe_budget(Config(dict(train_cfg=dict(max_epochs=9))))['epochs']
+        '9'
+    """
+    train, loader = cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {}
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    view = [
+        one.get('crop_size', one.get('scale'))
+        for one in first_dataset(loader).get('pipeline') or ()
+        if one.get('crop_size', one.get('scale')) is not None
+    ]
+    return {
+        'epochs': str(train.get('max_epochs', '–')),
+        'batch size': str(loader.get('batch_size', '–')),
+        'learning rate': str(optimizer.get('lr', '–')),
+        'trunk': str(backbone.get('type', '–')).rsplit('.')[-1],
+        'training view': str(view[-1]) if view else '–',
+    }
+
+
+def compare_budgets(methods: Sequence[Method]) -> list[str]:
+    """Say where the budgets of methods differ, a sentence each.
+
+    Example:
+        >>> cfgs = [Config(dict(train_cfg=dict(max_epochs=n))) for n in (2, 9)]
+        >>> compare_budgets([Method(x, c, {}, print) for x, c in zip('ab', cfgs)])
+        ['Not the same epochs: 2 (a), 9 (b).']
+    """
+    budgets = {method.name: describe_budget(method.cfg) for method in methods}
+    sentences = []
+    for what in next(iter(budgets.values())):
+        groups: dict[str, list[str]] = {}
+        for name, budget in budgets.items():
+            groups.setdefault(budget[what], []).append(name)
+        if len(groups) > 1:
+            texts = [f'{value} ({", ".join(who)})' for value, who in groups.items()]
+            sentences.append(f'Not the same {what}: {", ".join(texts)}.')
+    return sentences

@@ -1,0 +1,95 @@
+"""Write a box for each image by what the images of its class share.
+
+Deep descriptor transforming, the first stage of PSOL: nothing is trained. The
+trunk of CONFIG with its ImageNet weights sees all images of a class; where its
+last features differ from their mean along their first principal component is the
+object. --out is a COCO json file as `bas-mm export` writes it, to be learned from
+with --cfg-options pseudo_file=FILE.
+"""
+
+import argparse
+
+from mmpretrain.registry import MODELS
+
+import bas_mm
+from bas_mm.apis.ddt import ddt_boxes
+from bas_mm.apis.exports import FORMATS
+from bas_mm.apis.model import choose_device, init_quietly, load_model
+from bas_mm.commands.export import find_root, name_image
+from bas_mm.utils.configs import build_dataset, read_config
+from bas_mm.utils.options import add_config_arguments, add_device_argument
+from bas_mm.utils.texts import plural
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument('config', help='config file, or its name')
+    parser.add_argument(
+        '--out', required=True, metavar='FILE', help='json file to write'
+    )
+    parser.add_argument(
+        '--checkpoint',
+        help='weights of a model of the config (default: those that the config '
+        'starts a training with)',
+    )
+    parser.add_argument(
+        '--split',
+        choices=['train', 'test'],
+        default='train',
+        help='which data set of the config (default: train)',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=448,
+        help='side that images are resized to, in pixels (default: 448)',
+    )
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=8,
+        help='images that pass the trunk together (default: 8)',
+    )
+    add_device_argument(parser)
+    add_config_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Find the boxes and write them."""
+    if args.size < 1 or args.batch_size < 1:
+        raise ValueError(
+            f'--size {args.size} and --batch-size {args.batch_size} must be 1 or more.'
+        )
+    writer = FORMATS['coco']
+    writer.check_path(args.out)
+    cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
+    if args.checkpoint:
+        model = load_model(cfg, args.checkpoint, args.device)
+    else:
+        model = MODELS.build(cfg.model)
+        init_quietly(model)
+        model.to(choose_device(args.device)).eval()
+    dataset = build_dataset(cfg, args.split, pipeline=[])
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    data_root = find_root(dataset, cfg, args.split)
+    classes = dataset.metainfo['classes']
+    found = ddt_boxes(
+        getattr(model, 'localizer', model), infos, args.size, args.batch_size
+    )
+    boxes = {one.number: one for one in found}
+    source = dict(
+        description='pseudo labels by deep descriptor transforming',
+        config=args.config,
+        checkpoint=args.checkpoint,
+        data_root=data_root,
+        split=args.split,
+        size=args.size,
+        bas_mm=bas_mm.__version__,
+    )
+    export = writer(args.out, classes, source)
+    for index, info in enumerate(infos):
+        name = name_image(info['img_path'], data_root)
+        one = boxes[index]
+        export.add(name, one.shape, [(int(info['gt_label']), 1.0, one.box.tolist())])
+    export.finish()
+    print(f'{plural(export.num_images, "image")}: {args.out}', flush=True)

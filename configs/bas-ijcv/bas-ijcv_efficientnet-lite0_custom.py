@@ -1,0 +1,2 @@
+_base_ = '../bas/bas_efficientnet-lite0_custom.py'
+model = dict(head=dict(final_relu=False))

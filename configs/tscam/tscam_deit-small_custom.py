@@ -1,0 +1,5 @@
+_base_ = '../cam/cam_deit-small_custom.py'
+model = dict(
+    neck=dict(type='bas_mm.TokenNeck', attention=True),
+    head=dict(type='bas_mm.TSCAMHead', kernel_size=3, threshold='auto'),
+)
