@@ -60,6 +60,16 @@ METHODS = {
         'neck.attention': True,
         'head.type': 'bas_mm.TSCAMHead',
     },
+    'lost': {
+        **VIT_TRUNK,
+        'neck.keys': -1,
+        'head': dict(_delete_=True, type='bas_mm.LOSTHead', num_classes=3),
+    },
+    'tokencut': {
+        **VIT_TRUNK,
+        'neck.keys': -1,
+        'head': dict(_delete_=True, type='bas_mm.TokenCutHead', num_classes=3),
+    },
     'zoom': {'refiner': dict(type='bas_mm.ZoomRefiner', max_area=1.0)},
 }
 

@@ -1,4 +1,4 @@
-"""Configs on transformers."""
+"""Configs on transformers, and of what else reads their tokens."""
 
 import math
 from pathlib import Path
@@ -11,6 +11,7 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from bas_mm.apis.model import brings_classifier
 from tests.helpers.weights import inits, resolve
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -123,3 +124,38 @@ def test_what_has_no_weight_decay(name):
         expected = 0 if free else cfg.optim_wrapper.optimizer.weight_decay
         if param.requires_grad:
             assert decays[id(param)] == expected, key
+
+
+DISCOVERY = {
+    p.stem: p for m in ('lost', 'tokencut') for p in sorted((ROOT / m).glob('*.py'))
+}
+
+
+def test_the_set_of_methods_without_labels_is_complete():
+    assert set(DISCOVERY) == {
+        f'{m}_{t}_{d}'
+        for m in ('lost', 'tokencut')
+        for t in ('vit-small-dino', 'efficientnet-lite0')
+        for d in DATA
+    }
+
+
+@pytest.mark.parametrize('name', DISCOVERY)
+def test_methods_without_labels(name):
+    """They predict as they are, and every weight comes with the config."""
+    cfg = Config.fromfile(DISCOVERY[name])
+    assert brings_classifier(cfg.model)
+    (init,) = [i for i in inits(cfg.model) if i.get('type') == 'Pretrained']
+    assert resolve(init['checkpoint']) and init.get('prefix') is None
+    cam = load(f"cam_deit-small_{name.split('_')[2]}")
+    assert cfg.model.head.num_classes == cam.model.head.num_classes
+    model = build(cfg)
+    model.eval()
+    data = dict(
+        inputs=torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8),
+        data_samples=[DataSample() for _ in range(2)],
+    )
+    with torch.no_grad():
+        out = model(**model.data_preprocessor(data), mode='predict')
+    assert out[0].pred_score.shape == (cfg.model.head.num_classes,)
+    assert out[0].pred_map.shape == (4, 4) and out[0].pred_map.max() == 1
