@@ -38,6 +38,7 @@ _LAZY = {
             'DANetHead',
             'EILHead',
             'FlipScaleRefiner',
+            'GCNetHead',
             'I2CLoss',
             'LOSTHead',
             'RAMLoss',

@@ -6,6 +6,7 @@ from bas_mm.models.heads.cam_head import CAMHead, clamped_cam
 from bas_mm.models.heads.danet_head import DANetHead, map_divergence
 from bas_mm.models.heads.discovery_head import DiscoveryHead
 from bas_mm.models.heads.eil_head import EILHead
+from bas_mm.models.heads.gcnet_head import GCNetHead
 from bas_mm.models.heads.loc_head import AgnosticHead, LocHead
 from bas_mm.models.heads.lost_head import LOSTHead, lost
 from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
@@ -25,6 +26,7 @@ __all__ = [
     'DANetHead',
     'DiscoveryHead',
     'EILHead',
+    'GCNetHead',
     'LOSTHead',
     'LocHead',
     'RCAMHead',
