@@ -47,6 +47,7 @@ _LAZY = {
             'TSCAMHead',
             'TokenCutHead',
             'TokenNeck',
+            'TriLiteHead',
             'TwoNetworks',
             'WSOLClassifier',
             'ZoomRefiner',

@@ -70,6 +70,11 @@ METHODS = {
         'neck.keys': -1,
         'head': dict(_delete_=True, type='bas_mm.TokenCutHead', num_classes=3),
     },
+    'trilite': {
+        **VIT_TRUNK,
+        'neck.cls_token': True,
+        'head.type': 'bas_mm.TriLiteHead',
+    },
     'zoom': {'refiner': dict(type='bas_mm.ZoomRefiner', max_area=1.0)},
 }
 

@@ -9,6 +9,7 @@ from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
 from bas_mm.models.heads.sat_head import SATHead, sat_losses
 from bas_mm.models.heads.spg_head import SPGHead, spg_losses
 from bas_mm.models.heads.tokencut_head import TokenCutHead, token_cut
+from bas_mm.models.heads.trilite_head import TriLiteHead
 from bas_mm.models.heads.tscam_head import TSCAMHead, tscam_maps
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     'SPGHead',
     'TSCAMHead',
     'TokenCutHead',
+    'TriLiteHead',
     'clamped_cam',
     'lost',
     'map_divergence',
