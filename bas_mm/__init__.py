@@ -52,6 +52,7 @@ _LAZY = {
             'TSCAMHead',
             'TokenCutHead',
             'TokenNeck',
+            'TriLiteHead',
             'TwoNetworks',
             'WSOLClassifier',
             'ZoomRefiner',

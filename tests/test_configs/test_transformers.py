@@ -159,3 +159,42 @@ def test_methods_without_labels(name):
         out = model(**model.data_preprocessor(data), mode='predict')
     assert out[0].pred_score.shape == (cfg.model.head.num_classes,)
     assert out[0].pred_map.shape == (4, 4) and out[0].pred_map.max() == 1
+
+
+TRILITE = {p.stem: p for p in sorted((ROOT / 'trilite').glob('*.py'))}
+
+
+@pytest.mark.parametrize('name', TRILITE)
+def test_trilite(name):
+    """On a trunk that is frozen, in whole or in part."""
+    cfg = Config.fromfile(TRILITE[name])
+    for init in inits(cfg.model):
+        if init.get('type') == 'Pretrained':
+            own = 'openmmlab' in resolve(init['checkpoint'])
+            assert init.get('prefix') == ('backbone' if own else None)
+    model = build(cfg)
+    size = 56 if 'dinov2' in name else 64
+    data = dict(
+        inputs=torch.randint(0, 255, (2, 3, size, size), dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(1) for _ in range(2)],
+    )
+    model.train()
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert {k for k in losses if 'loss' in k} == {'loss_cls', 'loss_fg', 'loss_bg'}
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    for key, param in model.named_parameters():
+        assert (param.grad is not None) == param.requires_grad, key
+    model.eval()
+    with torch.no_grad():
+        out = model(**model.data_preprocessor(data), mode='predict')
+    assert out[0].pred_score.shape == (cfg.model.head.num_classes,)
+    assert out[0].pred_map.shape == (4, 4)
+    if 'dinov2' in name:
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        assert all(p.requires_grad for p in model.head.parameters())
+        assert trained == sum(p.numel() for p in model.head.parameters()) < 0.8e6
+
+
+def test_the_set_of_trilite_is_complete():
+    trunks = ('vit-small-dinov2', 'efficientnet-lite0')
+    assert set(TRILITE) == {f'trilite_{t}_{d}' for t in trunks for d in DATA}

@@ -17,6 +17,8 @@ from bas_mm.structures import Acts, TestOptions
 from bas_mm.utils.loading import require_loaded
 
 Options = Mapping[str, Any] | TestOptions | None
+#: What the views show in the images' own pixels: ``(3, H, W)`` uint8 each.
+Detail = Sequence[torch.Tensor] | None
 
 
 class Localizer:
@@ -50,7 +52,11 @@ class Localizer:
         raise NotImplementedError
 
     def maps(
-        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+        self,
+        acts: Acts,
+        inputs: torch.Tensor,
+        classes: torch.Tensor,
+        detail: Detail = None,
     ) -> torch.Tensor:
         """Give one map for each image: the mean over classes, refined.
 
@@ -58,6 +64,8 @@ class Localizer:
             acts: Of :meth:`score`.
             inputs: Views, ``(B, 3, H, W)``.
             classes: Class indices, ``(B, K)``.
+            detail: What the views show, in the images' own pixels, for
+                refiners that look closer.
 
         Returns:
             Maps, ``(B, h, w)`` float32, before any normalization.
@@ -87,6 +95,7 @@ class Localizer:
         acts: Acts,
         inputs: torch.Tensor,
         classes: torch.Tensor | Sequence[int],
+        detail: Detail = None,
     ) -> torch.Tensor:
         """Do what :meth:`class_maps` does with the activations of a pass."""
         index = torch.as_tensor(classes, dtype=torch.long, device=inputs.device)
@@ -103,14 +112,22 @@ class Localizer:
                 f'The model has the classes 0 to {total - 1} '
                 f'(model.head.num_classes), asked were {index.unique().tolist()}.'
             )
-        return self.maps_of_each(acts, inputs, index)
+        return self.maps_of_each(acts, inputs, index, detail)
 
     def maps_of_each(
-        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+        self,
+        acts: Acts,
+        inputs: torch.Tensor,
+        classes: torch.Tensor,
+        detail: Detail = None,
     ) -> torch.Tensor:
         """Give a map for each class, ``(B, K, h, w)``, one after the other."""
         return torch.stack(
-            [self.maps(acts, inputs, one[:, None]) for one in classes.unbind(1)], 1
+            [
+                self.maps(acts, inputs, one[:, None], detail)
+                for one in classes.unbind(1)
+            ],
+            1,
         )
 
     def predict(
@@ -119,6 +136,7 @@ class Localizer:
         data_samples: list[DataSample] | None = None,
         crops: torch.Tensor | None = None,
         test_cfg: Options = None,
+        detail: Detail = None,
     ) -> list[DataSample]:
         """Classify and localize.
 
@@ -130,6 +148,8 @@ class Localizer:
                 only help to classify.
             test_cfg: Test options that win over those of ``model.head``, see
                 :class:`bas_mm.structures.TestOptions`.
+            detail: What the views show, in the images' own pixels, for
+                refiners that look closer.
 
         Returns:
             With ``pred_score`` ``(C,)``, ``pred_label`` ``(1,)``, ``pred_map``
@@ -147,7 +167,7 @@ class Localizer:
         pred_label = scores.argmax(1)
         label = _map_labels(options, scores.shape[1], data_samples, pred_label)
         classes = self.head.select_classes(view_scores, label, options)
-        maps = self.maps(acts, inputs, classes)
+        maps = self.maps(acts, inputs, classes, detail)
         more = {} if options.percentile is None else dict(percentile=options.percentile)
         boxes = self.head.boxes(
             acts, maps, inputs.shape[-2:], options.threshold, **more
@@ -202,7 +222,8 @@ class WSOLClassifier(Localizer, ImageClassifier):
         refiner: A module (or its config) with ``refine(maps, acts, inputs,
             classes) -> maps``, which changes the maps, ``(B, h, w)`` float32,
             after the mean over classes ``(B, K)`` and before the boxes. One of
-            these that has a method ``bind(model)`` is handed the model once.
+            these that has a method ``bind(model)`` is handed the model once; a
+            refiner with ``reads_detail = True`` is handed ``detail``, too.
         **kwargs: Passed to :class:`mmpretrain.models.ImageClassifier`.
 
     Attributes:
@@ -271,6 +292,7 @@ class WSOLClassifier(Localizer, ImageClassifier):
         data_samples: list[DataSample] | None = None,
         mode: str = 'tensor',
         crops: torch.Tensor | None = None,
+        detail: Detail = None,
     ) -> Any:
         """Enter from the runner.
 
@@ -281,9 +303,11 @@ class WSOLClassifier(Localizer, ImageClassifier):
                 'predict' a list of samples.
             crops: Other crops of the same images, ``(B, n, 3, H, W)``; only
                 read by 'predict'.
+            detail: What the views show, in the images' own pixels; only read
+                by 'predict'.
         """
         if mode == 'predict':
-            return self.predict(inputs, data_samples, crops=crops)
+            return self.predict(inputs, data_samples, crops=crops, detail=detail)
         if mode == 'tensor':
             return self.head(self.neck(inputs)).logits
         return super().forward(inputs, data_samples, mode)
@@ -349,12 +373,18 @@ class WSOLClassifier(Localizer, ImageClassifier):
         return acts[:n], view_scores, scores
 
     def maps(
-        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+        self,
+        acts: Acts,
+        inputs: torch.Tensor,
+        classes: torch.Tensor,
+        detail: Detail = None,
     ) -> torch.Tensor:
         """Give one map for each image, see :meth:`Localizer.maps`."""
         maps = self.head.class_maps(acts, classes).mean(1, dtype=torch.float32)
         if self.refiner is not None:
-            maps = self.refiner.refine(maps, acts, inputs, classes)
+            closer = getattr(self.refiner, 'reads_detail', False)
+            more = dict(detail=detail) if closer else {}
+            maps = self.refiner.refine(maps, acts, inputs, classes, **more)
         return maps
 
     def plain_maps(self, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
@@ -368,12 +398,16 @@ class WSOLClassifier(Localizer, ImageClassifier):
         return maps.mean(1, dtype=torch.float32)
 
     def maps_of_each(
-        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+        self,
+        acts: Acts,
+        inputs: torch.Tensor,
+        classes: torch.Tensor,
+        detail: Detail = None,
     ) -> torch.Tensor:
         """Give a map for each class; at once where nothing refines them."""
         if self.refiner is None:
             return self.head.class_maps(acts, classes).float()
-        return super().maps_of_each(acts, inputs, classes)
+        return super().maps_of_each(acts, inputs, classes, detail)
 
 
 @MODELS.register_module()

@@ -14,6 +14,7 @@ from bas_mm.models.heads.sat_head import SATHead, sat_losses
 from bas_mm.models.heads.spg_head import SPGHead, spg_losses
 from bas_mm.models.heads.spol_head import SegHead, SPOLHead
 from bas_mm.models.heads.tokencut_head import TokenCutHead, token_cut
+from bas_mm.models.heads.trilite_head import TriLiteHead
 from bas_mm.models.heads.tscam_head import TSCAMHead, tscam_maps
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     'SegHead',
     'TSCAMHead',
     'TokenCutHead',
+    'TriLiteHead',
     'clamped_cam',
     'lost',
     'map_divergence',
