@@ -1,6 +1,5 @@
 """Methods side by side: their figures over seeds."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from bas_mm.analysis.jobs import Job, Metrics, last_checkpoint
 from bas_mm.analysis.methods import Method, dump_path
 from bas_mm.analysis.report.runs import CENTER, COLORS, WHOLE, Baseline, Column, Run
 from bas_mm.analysis.side_by_side import draw_run, make_sheet
+from bas_mm.engine import summary_hook
 from bas_mm.evaluation import MapDump
 from bas_mm.evaluation.bootstrap import quiet
 
@@ -156,8 +156,4 @@ def average(name: str, runs: Sequence[Column]) -> Column:
 
 def read_summary(job: Job) -> dict[str, Any]:
     """Read what the training kept of itself in ``summary.json``, if it did."""
-    try:
-        found = json.loads((job.folder / 'summary.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return summary_hook.read_summary(job.folder / summary_hook.NAME)

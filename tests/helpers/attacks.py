@@ -154,7 +154,8 @@ def rows(before, now):
 def read_rows():
     """Read the last column of the table: from attacks to what is said now."""
     found = {}
-    for line in TABLE.read_text(encoding='utf-8').splitlines():
+    table = TABLE.read_text(encoding='utf-8').partition('\n## ')[0]
+    for line in table.splitlines():
         cells = re.split(r'(?<!\\) \| ', line.strip('| '))
         if len(cells) == 4 and cells[3].startswith('`'):
             found[cells[0]] = cells[3]
