@@ -8,7 +8,8 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from bas_mm.models.classifiers.building import build_module, with_type
-from bas_mm.models.classifiers.wsol import Detail, Localizer, WSOLClassifier
+from bas_mm.models.classifiers.localizer import Detail, Localizer
+from bas_mm.models.classifiers.wsol import WSOLClassifier
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
 from bas_mm.utils.loading import require_loaded
