@@ -16,7 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import DATASETS, MODELS
 
 from bas_mm.apis.stored_config import stored_config
-from bas_mm.models.classifiers.wsol import Localizer
+from bas_mm.models.classifiers.localizer import Localizer
 from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
 from bas_mm.utils.loading import fill_model, require_whole
 

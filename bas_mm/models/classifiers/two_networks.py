@@ -10,7 +10,8 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from bas_mm.models.classifiers.building import build_module, with_type
-from bas_mm.models.classifiers.wsol import Detail, Localizer, WSOLClassifier
+from bas_mm.models.classifiers.localizer import Detail, Localizer
+from bas_mm.models.classifiers.wsol import WSOLClassifier
 from bas_mm.models.rerun import frozen_call
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
