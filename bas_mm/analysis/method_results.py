@@ -1,8 +1,6 @@
 """Methods side by side: their figures over seeds."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -152,12 +150,3 @@ def average(name: str, runs: Sequence[Column]) -> Column:
             mean.resampled[key] = np.mean([run.resampled[key] for run in runs], 0)
     mean.has = runs[0].has
     return mean
-
-
-def read_summary(job: Job) -> dict[str, Any]:
-    """Read what the training kept of itself in ``summary.json``, if it did."""
-    try:
-        found = json.loads((job.folder / 'summary.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
