@@ -1,7 +1,6 @@
 """Methods side by side: their figures over seeds."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -10,7 +9,6 @@ from bas_mm.analysis.jobs import Job, Metrics, last_checkpoint
 from bas_mm.analysis.methods import Method, dump_path
 from bas_mm.analysis.report.runs import CENTER, COLORS, WHOLE, Baseline, Column, Run
 from bas_mm.analysis.side_by_side import draw_run, make_sheet
-from bas_mm.engine import summary_hook
 from bas_mm.evaluation import MapDump
 from bas_mm.evaluation.bootstrap import quiet
 
@@ -152,8 +150,3 @@ def average(name: str, runs: Sequence[Column]) -> Column:
             mean.resampled[key] = np.mean([run.resampled[key] for run in runs], 0)
     mean.has = runs[0].has
     return mean
-
-
-def read_summary(job: Job) -> dict[str, Any]:
-    """Read what the training kept of itself in ``summary.json``, if it did."""
-    return summary_hook.read_summary(job.folder / summary_hook.NAME)

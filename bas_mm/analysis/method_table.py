@@ -10,7 +10,7 @@ import numpy as np
 from bas_mm.analysis.cost import Cost, Costs
 from bas_mm.analysis.jobs import Metrics
 from bas_mm.analysis.jobs import Run as Row
-from bas_mm.analysis.method_results import Results, read_summary
+from bas_mm.analysis.method_results import Results
 from bas_mm.analysis.methods import (
     Method,
     compare_budgets,
@@ -23,6 +23,7 @@ from bas_mm.analysis.report.runs import (
 )
 from bas_mm.analysis.report.tables import GT_KNOWN
 from bas_mm.analysis.study_table import mean_std, plot, write_rows
+from bas_mm.engine.summary_hook import NAME, read_summary
 from bas_mm.utils.files import without_nan, write_atomic
 from bas_mm.utils.tables import render_table
 from bas_mm.utils.texts import plural
@@ -279,5 +280,7 @@ def _method_json(study: Study, method: Method) -> dict[str, Any]:
         less=differences,
         cost=None if costs is None else costs[0]._asdict(),
         cost_beside=None if costs is None else costs[1]._asdict(),
-        summaries={seed: read_summary(job) for seed, job in method.jobs.items()},
+        summaries={
+            seed: read_summary(job.folder / NAME) for seed, job in method.jobs.items()
+        },
     )

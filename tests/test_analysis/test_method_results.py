@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bas_mm.analysis.jobs import make_jobs
-from bas_mm.analysis.method_results import Results, average, read_summary
+from bas_mm.analysis.method_results import Results, average
 from bas_mm.analysis.methods import Method, dump_path
 from bas_mm.analysis.report.runs import Column, gap
 from tests.helpers.methods import make_results
@@ -91,16 +91,6 @@ def test_baselines(tmp_path):
     assert center.value('wsol/gt_known_iou30') == 100
     assert whole.value('wsol/gt_known_iou30') == 0
     assert results.baselines()[0] is whole
-
-
-def test_summaries_of_trainings(tmp_path):
-    (job,) = make_jobs(['a'], [0], tmp_path)['a']
-    assert read_summary(job) == {}
-    job.folder.mkdir()
-    for text, expected in (('{"train": {"seconds": 3}}', {'train': {'seconds': 3}}),
-                           ('{"tr', {}), ('[1]', {})):  # fmt: skip
-        (job.folder / 'summary.json').write_text(text)
-        assert read_summary(job) == expected
 
 
 def test_no_run_yet(tmp_path):

@@ -122,6 +122,7 @@ def check_numbers(out):
             assert method['mean'][key] == pytest.approx(metrics[key])
         threshold = MapDump(out / f'{name}-seed0-auto.npz').info['threshold']
         assert table[name]['threshold'] == f'{threshold:.2f}'  # of the calibration
+        assert method['summaries']['0']['train']['seed'] == 0
         for key in ('wsol/pxap', 'wsol/peak_iou', 'wsol/max_box_acc_v2'):
             assert f'{method["mean"][key]:.2f}' in page
     assert (
