@@ -19,7 +19,8 @@ from bas_mm.localization import (
     map_to_bbox,
     view_map,
 )
-from bas_mm.models.classifiers.wsol import Localizer, gt_labels
+from bas_mm.models.classifiers.building import gt_labels
+from bas_mm.models.classifiers.localizer import Localizer
 from bas_mm.structures import Calibration
 from bas_mm.utils.configs import build_dataset, first_dataset
 

@@ -155,11 +155,14 @@ class View(NamedTuple):
         inputs: Shape ``(3, h, w)`` uint8, BGR.
         crops: The other crops of a ten-crop test, ``(9, 3, h, w)``, if any.
         frame: Where the view lies in the image.
+        detail: What it shows in the image's own pixels, ``(3, H, W)`` uint8,
+            if the pipeline keeps them.
     """
 
     inputs: torch.Tensor
     crops: torch.Tensor | None
     frame: ViewFrame
+    detail: torch.Tensor | None = None
 
 
 class Viewer:
@@ -199,6 +202,7 @@ class Viewer:
             )
         self.steps = [self._whole(steps)] if kind == 'full' else steps
         self.pack = PackLocInputs(algorithm_keys=())
+        self.keep_detail = any(cfg.get('keep_detail') for cfg in pipeline)
 
     @staticmethod
     def _whole(steps: Sequence[Any]) -> Resize:
@@ -238,4 +242,8 @@ class Viewer:
         packed = self.pack(results)
         view = tuple(packed['inputs'].shape[-2:])
         frame = ViewFrame(view, (height, width), scale, shift)
-        return View(packed['inputs'], packed.get('crops'), frame)
+        detail = None
+        if self.keep_detail:
+            cut = np.ascontiguousarray(frame.cut(image).transpose(2, 0, 1))
+            detail = torch.from_numpy(cut)
+        return View(packed['inputs'], packed.get('crops'), frame, detail)

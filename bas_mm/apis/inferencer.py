@@ -386,6 +386,8 @@ class WSOLInferencer:
         )
         if batch[0].view.crops is not None:
             data['crops'] = [item.view.crops for item in batch]
+        if batch[0].view.detail is not None:
+            data['detail'] = [item.view.detail for item in batch]
         data = self.model.data_preprocessor(data, False)
         if request.classes is None:
             samples = self.model.predict(**data, test_cfg=request.options)
@@ -393,7 +395,9 @@ class WSOLInferencer:
             maps = torch.stack([sample.pred_map for sample in samples])[:, None]
         else:
             acts, _, scores = self.model.score(data['inputs'], data.get('crops'))
-            maps = self.model.each_map(acts, data['inputs'], request.classes)
+            maps = self.model.each_map(
+                acts, data['inputs'], request.classes, data.get('detail')
+            )
         names = [item.name for item in batch]
         for values, what in ((scores, 'scores'), (maps, 'map')):
             require_finite(as_array(values), names, what)

@@ -16,7 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import DATASETS, MODELS
 
 from bas_mm.apis.stored_config import stored_config
-from bas_mm.models.classifiers.wsol import Localizer
+from bas_mm.models.classifiers.localizer import Localizer
 from bas_mm.utils.configs import CONFIG_EXTENSIONS, first_dataset, load_config_file
 from bas_mm.utils.loading import fill_model, require_whole
 
@@ -160,6 +160,8 @@ def load_model(cfg: Config, checkpoint: PathLike, device: str | None = None) -> 
 def brings_classifier(cfg: Mapping[str, Any]) -> bool:
     """Tell whether the init of every head names weights.
 
+    A head that has none (``weightless``) has those of its trunk.
+
     Args:
         cfg: The config of a model.
     """
@@ -168,7 +170,11 @@ def brings_classifier(cfg: Mapping[str, Any]) -> bool:
         if network.get('pretrained') is True:  # a model of timm
             continue
         head = network.get('head') or {}
-        inits = network.get('init_cfg') or head.get('init_cfg') or {}
+        kind = head.get('type')
+        kind = MODELS.get(kind) if isinstance(kind, str) else kind
+        bare = getattr(kind, 'weightless', False)
+        part = (network.get('backbone') or {}) if bare else head
+        inits = network.get('init_cfg') or part.get('init_cfg') or {}
         inits = inits if isinstance(inits, (list, tuple)) else [inits]
         if not any(init.get('type') == 'Pretrained' for init in inits):
             return False

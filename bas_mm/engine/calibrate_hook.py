@@ -46,7 +46,7 @@ class CalibrateHook(Hook):
         """Calibrate after the last step, before the checkpoint is written."""
         # not with the package: `import bas_mm` loads no models
         from bas_mm.analysis.calibration import advise, calibrate, training_views
-        from bas_mm.models.classifiers.wsol import Localizer
+        from bas_mm.models.classifiers.localizer import Localizer
 
         model = unwrap(runner.model)
         localizes = issubclass(type(model), Localizer)

@@ -50,6 +50,26 @@ class ViewFrame(NamedTuple):
         moved = (boxes - np.tile(self.shift, 2)) / np.tile(self.scale, 2)
         return moved.clip(0, [width, height] * 2).astype(np.float32)
 
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """Cut what the view shows out of the image, with the image's own pixels.
+
+        Args:
+            image: Shape ``(h, w, ...)``, of the frame's size.
+
+        Returns:
+            The part of it, at least a pixel, its edges rounded to whole pixels.
+
+        Example:
+            >>> half = np.array([0.5, 0.5])
+            >>> frame = ViewFrame((2, 2), (4, 8), half, np.array([-1, 0]))
+            >>> frame.cut(np.arange(32).reshape(4, 8))[0].tolist()
+            [2, 3, 4, 5]
+        """
+        view = np.array([[0, 0, *self.view[::-1]]], float)
+        x0, y0, x1, y1 = self.boxes_to_image(view)[0].round().astype(int)
+        x0, y0 = min(x0, image.shape[1] - 1), min(y0, image.shape[0] - 1)
+        return image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+
     def map_to_image(self, array: ArrayLike) -> np.ndarray:
         """Put a map of the view into the image, bilinearly; 0 outside.
 

@@ -14,7 +14,7 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
 
     ``inputs`` are the views, which localize and are drawn. ``crops``, where
     the pipeline packs them, are the other crops of each image, which only
-    help to classify it.
+    help to classify it. ``detail``, the image's own pixels, stays as it is.
 
     Args:
         channels_last: Lay the views out channels-last, and with them
@@ -34,12 +34,13 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
 
         Args:
             data: ``inputs`` (uint8 ``(3, h, w)`` each), optionally
-                ``crops`` (uint8 ``(n, 3, h, w)`` each) and ``data_samples``.
+                ``crops`` (uint8 ``(n, 3, h, w)`` each), ``detail`` (uint8
+                ``(3, H, W)`` each, any size) and ``data_samples``.
             training: Whether batch augmentations apply.
 
         Returns:
             ``inputs`` ``(B, 3, h, w)``, ``data_samples`` and, where
-            given, ``crops`` ``(B, n, 3, h, w)``, float.
+            given, ``crops`` ``(B, n, 3, h, w)``, float; and ``detail``, a list.
         """
         out = super().forward(data, training)
         out['inputs'] = out['inputs'].contiguous(memory_format=self.memory_format)
@@ -52,4 +53,6 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
             )
             flat = super().forward(dict(inputs=flat))['inputs']
             out['crops'] = flat.unflatten(0, (len(crops), -1))
+        if 'detail' in data:
+            out['detail'] = self.cast_data(list(data['detail']))
         return out

@@ -112,7 +112,7 @@ def test_stretched_schedules_end_with_all_terms(epochs, warmup):
 def test_what_cannot_be_trained_on(tmp_path, photos):
     with pytest.raises(FileNotFoundError, match="'nowhere' is no folder .*each class"):
         plan_folder('nowhere')
-    with pytest.raises(ValueError, match="the method 'bus': choose one of .*bas, cam"):
+    with pytest.raises(ValueError, match="the method 'bus': choose one of .*bas,"):
         plan_folder(photos, 'bus')
     with pytest.raises(ValueError, match=r'At least 1 epoch .* got 0 \(--epochs\)'):
         plan_folder(photos, epochs=0)

@@ -49,7 +49,7 @@ def seen(monkeypatch):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_the_same_command_goes_on(folder, seen, monkeypatch, capsys, command):
     words = COMMANDS[command]
-    with pytest.raises(RuntimeError, match='killed'):
+    with pytest.raises(SystemExit, match='killed'):
         call(*words.format('parts').split())
     (journal,) = (folder / 'parts').glob('*.partial.jsonl')
     text = journal.read_text()
@@ -69,7 +69,7 @@ def test_the_same_command_goes_on(folder, seen, monkeypatch, capsys, command):
 
 def test_another_command_begins_anew(folder, seen):
     words = COMMANDS['localize'].format('parts').split()
-    with pytest.raises(RuntimeError, match='killed'):
+    with pytest.raises(SystemExit, match='killed'):
         call(*words)
     seen[:] = [''] * 9
     call(*words, '--threshold', 0.9)

@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
 from bas_mm.apis import WSOLInferencer
+from bas_mm.models import ZoomRefiner
 from tests.helpers.inference import make_files
 
 VIT_TRUNK = {
@@ -60,6 +61,21 @@ METHODS = {
         'neck.attention': True,
         'head.type': 'bas_mm.TSCAMHead',
     },
+    'lost': {
+        **VIT_TRUNK,
+        'neck.keys': -1,
+        'head': dict(_delete_=True, type='bas_mm.LOSTHead', num_classes=3),
+    },
+    'tokencut': {
+        **VIT_TRUNK,
+        'neck.keys': -1,
+        'head': dict(_delete_=True, type='bas_mm.TokenCutHead', num_classes=3),
+    },
+    'trilite': {
+        **VIT_TRUNK,
+        'neck.cls_token': True,
+        'head.type': 'bas_mm.TriLiteHead',
+    },
     'zoom': {'refiner': dict(type='bas_mm.ZoomRefiner', max_area=1.0)},
 }
 
@@ -90,3 +106,37 @@ def test_localizes(tmp_path, method):
     np.testing.assert_allclose(alone['loc_map'], results[0]['loc_map'], atol=1e-4)
     asked = inferencer(images[:1], classes=[0, 2])[0]['asked']
     assert [one['label'] for one in asked] == [0, 2]
+
+
+def test_zoom_looks_at_the_pixels_of_the_image(tmp_path, monkeypatch):
+    """What is lost in the view, fine stripes, is there when it looks again."""
+    make_files(tmp_path)
+    cfg = Config.fromfile(tmp_path / 'tiny.py')
+    cfg.model.refiner = dict(type='bas_mm.ZoomRefiner', max_area=1.0)
+    weights = tmp_path / 'tiny.pth'
+    seen = []
+    refine = ZoomRefiner.refine
+
+    def note(self, maps, acts, inputs, classes, detail=None):
+        seen.append(detail)
+        return refine(self, maps, acts, inputs, classes, detail)
+
+    monkeypatch.setattr(ZoomRefiner, 'refine', note)
+    image = np.zeros((400, 600, 3), np.uint8)
+    image[:, ::2] = 255
+    for keep in (False, True):
+        cfg.test_dataloader.dataset.pipeline[0] = dict(
+            type='bas_mm.LoadImageFromFile', keep_detail=keep
+        )
+        inferencer = WSOLInferencer(cfg, weights, device='cpu', show_progress=False)
+        inferencer([image])
+        inferencer([image], classes=[0, 1])
+        found, *asked = seen
+        seen.clear()
+        assert len(asked) == 2
+        for detail in (found, *asked):
+            if keep:
+                (one,) = detail
+                assert one.shape == (3, 400, 600) and one.unique().tolist() == [0, 255]
+            else:
+                assert detail is None

@@ -174,7 +174,7 @@ def test_a_failed_run_stops_no_other(configs, tmp_path, monkeypatch, capsys, don
     assert [words[0] for words in done] == ['train', 'test']
     table = read_table(out)
     assert list(table)[:2] == ['CAM', 'BAS'] and '[' not in table['BAS']['less CAM']
-    assert 'failed' not in (out / 'table.md').read_text()
+    assert ' failed: ' not in (out / 'table.md').read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Configs on transformers."""
+"""Configs on transformers, and of what else reads their tokens."""
 
 import math
 from pathlib import Path
@@ -11,6 +11,7 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from bas_mm.apis.model import brings_classifier
 from tests.helpers.weights import inits, resolve
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -123,3 +124,77 @@ def test_what_has_no_weight_decay(name):
         expected = 0 if free else cfg.optim_wrapper.optimizer.weight_decay
         if param.requires_grad:
             assert decays[id(param)] == expected, key
+
+
+DISCOVERY = {
+    p.stem: p for m in ('lost', 'tokencut') for p in sorted((ROOT / m).glob('*.py'))
+}
+
+
+def test_the_set_of_methods_without_labels_is_complete():
+    assert set(DISCOVERY) == {
+        f'{m}_{t}_{d}'
+        for m in ('lost', 'tokencut')
+        for t in ('vit-small-dino', 'efficientnet-lite0')
+        for d in DATA
+    }
+
+
+@pytest.mark.parametrize('name', DISCOVERY)
+def test_methods_without_labels(name):
+    """They predict as they are, and every weight comes with the config."""
+    cfg = Config.fromfile(DISCOVERY[name])
+    assert brings_classifier(cfg.model)
+    (init,) = [i for i in inits(cfg.model) if i.get('type') == 'Pretrained']
+    assert resolve(init['checkpoint']) and init.get('prefix') is None
+    cam = load(f"cam_deit-small_{name.split('_')[2]}")
+    assert cfg.model.head.num_classes == cam.model.head.num_classes
+    model = build(cfg)
+    model.eval()
+    data = dict(
+        inputs=torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8),
+        data_samples=[DataSample() for _ in range(2)],
+    )
+    with torch.no_grad():
+        out = model(**model.data_preprocessor(data), mode='predict')
+    assert out[0].pred_score.shape == (cfg.model.head.num_classes,)
+    assert out[0].pred_map.shape == (4, 4) and out[0].pred_map.max() == 1
+
+
+TRILITE = {p.stem: p for p in sorted((ROOT / 'trilite').glob('*.py'))}
+
+
+@pytest.mark.parametrize('name', TRILITE)
+def test_trilite(name):
+    """On a trunk that is frozen, in whole or in part."""
+    cfg = Config.fromfile(TRILITE[name])
+    for init in inits(cfg.model):
+        if init.get('type') == 'Pretrained':
+            own = 'openmmlab' in resolve(init['checkpoint'])
+            assert init.get('prefix') == ('backbone' if own else None)
+    model = build(cfg)
+    size = 56 if 'dinov2' in name else 64
+    data = dict(
+        inputs=torch.randint(0, 255, (2, 3, size, size), dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(1) for _ in range(2)],
+    )
+    model.train()
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert {k for k in losses if 'loss' in k} == {'loss_cls', 'loss_fg', 'loss_bg'}
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    for key, param in model.named_parameters():
+        assert (param.grad is not None) == param.requires_grad, key
+    model.eval()
+    with torch.no_grad():
+        out = model(**model.data_preprocessor(data), mode='predict')
+    assert out[0].pred_score.shape == (cfg.model.head.num_classes,)
+    assert out[0].pred_map.shape == (4, 4)
+    if 'dinov2' in name:
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        assert all(p.requires_grad for p in model.head.parameters())
+        assert trained == sum(p.numel() for p in model.head.parameters()) < 0.8e6
+
+
+def test_the_set_of_trilite_is_complete():
+    trunks = ('vit-small-dinov2', 'efficientnet-lite0')
+    assert set(TRILITE) == {f'trilite_{t}_{d}' for t in trunks for d in DATA}

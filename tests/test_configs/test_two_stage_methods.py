@@ -16,13 +16,17 @@ from tests.helpers.commands import call
 
 ROOT = Path(__file__).parents[2] / 'configs'
 TRUNKS = dict(
-    psol=('vgg16', 'resnet50', 'inception-v3'), c2am=('resnet50',), spol=('resnet50',)
+    psol=('vgg16', 'resnet50', 'inception-v3'),
+    c2am=('resnet50',),
+    spol=('resnet50',),
+    gcnet=('vgg16', 'resnet50', 'inception-v3'),
 )
 PATHS = {p.stem: p for m in TRUNKS for p in sorted((ROOT / m).glob(f'{m}_*.py'))}
 LOSSES = dict(
     psol={'loss_cls', 'loss_box'},
     c2am={'loss_cls', 'loss_push', 'loss_pull_fg', 'loss_pull_bg'},
     spol={'loss_cls', 'loss_mask'},
+    gcnet={'loss_object', 'loss_rest', 'loss_size'},
 )
 SIZE = 64
 
@@ -40,6 +44,7 @@ def load(name):
 def build(cfg):
     for part in (cfg.model.localizer, cfg.model.classifier):
         part.backbone.init_cfg = None
+        part.pop('init_cfg', None)
     torch.manual_seed(0)
     return MODELS.build(cfg.model)
 
@@ -66,6 +71,10 @@ def test_the_set_is_complete():
 def test_the_classifier_is_cam_and_so_is_what_is_around(name):
     rest = name.split('_', 1)[1]
     cfg, cam = load(name), Config.fromfile(ROOT / 'cam' / f'cam_{rest}.py')
+    if init := cfg.model.classifier.pop('init_cfg', None):
+        # of a training that comes first, by its last epoch
+        last = f'work_dirs/cam_{rest}/epoch_{cam.train_cfg.max_epochs}.pth'
+        assert init.checkpoint == last and cfg.model.learn == ('localizer',)
     assert cfg.model.classifier == cam.model
     for key in ('backbone', 'data_preprocessor'):
         assert cfg.model.localizer[key] == cam.model[key], key
@@ -186,3 +195,10 @@ def test_the_first_stage_of_spol(path):
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     for key, param in model.named_parameters():
         assert (param.grad is not None) == param.requires_grad, key
+
+
+def test_without_a_trained_classifier_gcnet_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lost = r'work_dirs/cam_efficientnet-lite0_toy/epoch_9\.pth\. Train it first'
+    with pytest.raises(SystemExit, match=f'The classifier does not learn .*{lost}'):
+        call('train', 'gcnet_efficientnet-lite0_toy')

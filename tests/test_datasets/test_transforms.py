@@ -5,7 +5,12 @@ import torch
 from mmcv.transforms import CenterCrop, Resize
 from PIL import Image
 
-from bas_mm.datasets import LoadLocAnnotations, PackLocInputs, TenCrop
+from bas_mm.datasets import (
+    LoadImageFromFile,
+    LoadLocAnnotations,
+    PackLocInputs,
+    TenCrop,
+)
 
 
 def sample(h, w, boxes, seed=0):
@@ -160,3 +165,38 @@ def test_pack():
     assert results['gt_bboxes'].dtype == np.float64  # input left alone
     del results['gt_bboxes'], results['gt_label']
     assert PackLocInputs()(results)['data_samples'].keys() == []
+
+
+@pytest.mark.parametrize('crop', [CenterCrop((32, 32)), TenCrop(32), None])
+@pytest.mark.parametrize('size', [(120, 96), (90, 160)])
+def test_the_pixels_of_the_image_that_the_view_shows(tmp_path, crop, size):
+    """Brought to its size they are the view."""
+    w, h = size
+    smooth = cv2.resize(
+        np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8),
+        (w, h),
+        interpolation=cv2.INTER_CUBIC,
+    )
+    path = str(tmp_path / 'a.png')
+    cv2.imwrite(path, smooth)
+    results = LoadImageFromFile(keep_detail=True)(dict(img_path=path))
+    results = Resize(scale=(40, 40), backend='pillow')(results)
+    if crop is not None:
+        results = crop(results)
+    packed = PackLocInputs(meta_keys=())(results)
+    detail = packed['detail'].permute(1, 2, 0).numpy()
+    side = 40 if crop is None else 32
+    assert abs(detail.shape[0] - h * side / 40) <= 1
+    assert abs(detail.shape[1] - w * side / 40) <= 1
+    y, x = (h - detail.shape[0]) // 2, (w - detail.shape[1]) // 2
+    assert (detail == smooth[y:, x:][: detail.shape[0], : detail.shape[1]]).all()
+    view = packed['inputs'].permute(1, 2, 0).numpy().astype(float)
+    again = cv2.resize(detail, (side, side), interpolation=cv2.INTER_AREA)
+    assert np.abs(view - again).mean() < 3
+
+
+def test_no_detail_where_it_is_not_kept(tmp_path):
+    path = str(tmp_path / 'a.png')
+    cv2.imwrite(path, np.zeros((9, 8, 3), np.uint8))
+    packed = PackLocInputs(meta_keys=())(LoadImageFromFile()(dict(img_path=path)))
+    assert 'detail' not in packed

@@ -23,7 +23,7 @@ def loader(name):
 def config(tmp_path):
     def write(**fields):
         path = tmp_path / 'tiny.py'
-        Config(fields).dump(path)
+        Config(dict(model=dict(type='M'), **fields)).dump(path)
         return str(path)
 
     return write

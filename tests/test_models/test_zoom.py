@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bas_mm.models import ZoomRefiner
+from bas_mm.models.refiners.zoom import _cut
 from tests.helpers.models import build_model, make_samples
 
 
@@ -14,6 +15,10 @@ class Model:
     def __init__(self, threshold=0.5):
         self.head = build_model('CAM', 'tiny', threshold=threshold).head
         self.seen = []
+
+    def data_preprocessor(self, data):
+        """From gray levels to brightness."""
+        return dict(inputs=data['inputs'] / 255)
 
     def plain_maps(self, inputs, classes):
         self.seen.append((inputs, classes))
@@ -73,6 +78,47 @@ def test_the_window_is_enlarged_and_fused():
     assert torch.equal(fused[0][outside], plain[0][outside])
 
 
+@pytest.mark.parametrize('factor', [1, 2, 3.5])
+def test_the_window_is_cut_from_the_pixels_of_the_image(factor):
+    """The image holds two objects where the view shows a single blur."""
+    size = round(64 * factor)
+    image = torch.randint(
+        0, 256, (3, size, size), generator=torch.Generator().manual_seed(0)
+    ).byte()
+    x = views((0, 0, 60, 60), (16, 24, 32, 40))
+    model, refiner = Model(), ZoomRefiner(margin=2.0, min_side=0.1)
+    refiner.bind(model)
+    classes = torch.tensor([[0], [1]])
+    maps = model.plain_maps(x, classes)
+    model.seen.clear()
+    fused = refiner.refine(maps, None, x, classes, detail=[image[:, :9], image])
+    (((again, asked)),) = model.seen
+    assert asked.tolist() == [[1]]
+    # the window (8, 16, 40, 48) of the view
+    x0, y0, x1, y1 = (round(n * factor) for n in (8, 16, 40, 48))
+    part = image[None, :, y0:y1, x0:x1].float()
+    wanted = F.interpolate(part, (64, 64), mode='bilinear', antialias=True) / 255
+    torch.testing.assert_close(again, wanted)
+    first = F.interpolate(maps[1:, None], (64, 64), mode='bilinear')[0, 0]
+    second = F.avg_pool2d(again.mean(1, keepdim=True), 2)
+    second = (second - second.min()) / (second.max() - second.min())
+    second = F.interpolate(second, (64, 64), mode='bilinear')
+    second = F.interpolate(second, (32, 32), mode='bilinear')[0, 0]
+    expected = first.clone()
+    expected[16:48, 8:40] = (expected[16:48, 8:40] + second) / 2
+    torch.testing.assert_close(fused[1], expected, atol=0.02, rtol=0)
+    outside = torch.ones(64, 64, dtype=torch.bool)
+    outside[16:48, 8:40] = False
+    assert torch.equal(fused[1][outside], first[outside])
+
+
+def test_a_window_of_less_than_a_pixel():
+    image = torch.full((3, 2, 2), 99, dtype=torch.uint8)
+    parts, window = _cut([image], torch.tensor([[0.9, 0.9, 1.0, 1.0]]), (4, 4))
+    assert torch.equal(parts, torch.full((1, 3, 4, 4), 99.0))
+    assert window.tolist() == [[0.5, 0.5, 1, 1]]
+
+
 def test_large_objects_are_left_alone():
     model = Model()
     fused, maps = refine(ZoomRefiner(max_area=0.01), model, views((16, 24, 32, 40)))
@@ -99,7 +145,9 @@ def test_in_a_model(method):
         model=dict(refiner=dict(type='bas_mm.ZoomRefiner', max_area=1.0)),
     ).eval()
     samples = model.predict(torch.randn(2, 3, 64, 96), make_samples(0, 1))
-    for sample in samples:
+    detail = [torch.randint(0, 256, (3, 256, 384)).byte() for _ in range(2)]
+    closer = model.predict(torch.randn(2, 3, 64, 96), make_samples(0, 1), detail=detail)
+    for sample in (*samples, *closer):
         assert sample.pred_map.shape == (64, 96)
         assert np.isfinite(sample.pred_bbox.numpy()).all()
     assert isinstance(model.refiner, nn.Module) and not model.refiner.state_dict()

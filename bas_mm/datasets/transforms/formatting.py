@@ -7,6 +7,7 @@ import torch
 from mmpretrain.datasets.transforms import PackInputs
 from mmpretrain.datasets.transforms.formatting import to_tensor
 
+from bas_mm.localization.view import ViewFrame
 from bas_mm.registry import TRANSFORMS
 
 
@@ -19,7 +20,10 @@ class PackLocInputs(PackInputs):
     - ``data_samples.gt_bboxes``: ``(n, 4)`` float32 tensor, ``xyxy`` in
       pixels of the view (max exclusive), where the image has boxes;
     - ``data_samples.gt_seg_map``: ``(h, w)`` uint8 tensor, where it has one;
-    - ``crops``: ``(9, c, h, w)`` tensor, after :class:`TenCrop`.
+    - ``crops``: ``(9, c, h, w)`` tensor, after :class:`TenCrop`;
+    - ``detail``: ``(c, H, W)`` tensor, what the view shows in the image's own
+      pixels, where the loader kept them (``keep_detail=True``). The view must
+      be the middle of the image, resized or not.
 
     Args:
         input_key: The key of the view.
@@ -49,7 +53,8 @@ class PackLocInputs(PackInputs):
             results: The results of the pipeline; left as they are.
 
         Returns:
-            ``inputs``, ``data_samples`` and, after TenCrop, ``crops``.
+            ``inputs``, ``data_samples`` and, after TenCrop, ``crops``; and
+            ``detail``, where it was kept.
         """
         results = dict(results)
         for key in self.algorithm_keys:
@@ -62,4 +67,17 @@ class PackLocInputs(PackInputs):
         packed = super().transform(results)
         if 'crops' in results:
             packed['crops'] = to_tensor(results['crops'])
+        if 'detail' in results:
+            detail = _middle_frame(results).cut(results['detail'])
+            packed['detail'] = to_tensor(
+                np.ascontiguousarray(detail.transpose(2, 0, 1))
+            )
         return packed
+
+
+def _middle_frame(results: dict) -> ViewFrame:
+    """Tell where a view lies that was resized, then cropped in the middle."""
+    view, image = results['img'].shape[:2], results['detail'].shape[:2]
+    scale = np.array(results.get('scale_factor', (1.0, 1.0)), float)
+    left = scale * image[::-1] - view[::-1]
+    return ViewFrame(view, image, scale, -(left / 2).round())

@@ -25,8 +25,11 @@ class LoadImageFromFile(StockLoader):
 
     - img: BGR, ``(h, w, 3)`` uint8 (or as ``color_type`` says)
     - img_shape, ori_shape: ``(h, w)``
+    - detail (optional): the image, which later transforms leave as it is
 
     Args:
+        keep_detail: Keep the image beside what becomes of it, for
+            :class:`bas_mm.models.ZoomRefiner`.
         *args, **kwargs: Those of :class:`mmcv.transforms.LoadImageFromFile`.
 
     Raises:
@@ -34,8 +37,9 @@ class LoadImageFromFile(StockLoader):
             would silently take the place.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, keep_detail: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.keep_detail = keep_detail
         if self.ignore_empty or self.file_client_args is not None:
             raise ValueError(
                 'bas_mm.LoadImageFromFile takes no `ignore_empty`, which puts a random '
@@ -55,6 +59,8 @@ class LoadImageFromFile(StockLoader):
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        if self.keep_detail:
+            results['detail'] = image
         return results
 
 

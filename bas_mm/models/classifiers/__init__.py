@@ -1,8 +1,8 @@
+from bas_mm.models.classifiers.localizer import Localizer
 from bas_mm.models.classifiers.two_networks import TwoNetworks
 from bas_mm.models.classifiers.wsol import (
     BASClassifier,
     CAMClassifier,
-    Localizer,
     WSOLClassifier,
 )
 

@@ -10,7 +10,8 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from bas_mm.models.classifiers.building import build_module, with_type
-from bas_mm.models.classifiers.wsol import Localizer, WSOLClassifier
+from bas_mm.models.classifiers.localizer import Detail, Localizer
+from bas_mm.models.classifiers.wsol import WSOLClassifier
 from bas_mm.models.rerun import frozen_call
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
@@ -115,6 +116,7 @@ class TwoNetworks(Localizer, BaseModel):
         data_samples: list[DataSample] | None = None,
         mode: str = 'tensor',
         crops: torch.Tensor | None = None,
+        detail: Detail = None,
     ) -> Any:
         """Enter from the runner.
 
@@ -124,9 +126,10 @@ class TwoNetworks(Localizer, BaseModel):
             mode: 'tensor' gives the classifier's logits ``(B, C)``, 'loss' a
                 dict of losses, 'predict' a list of samples.
             crops: Other crops of the same images, ``(B, n, 3, H, W)``.
+            detail: What the views show, in the images' own pixels.
         """
         if mode == 'predict':
-            return self.predict(inputs, data_samples, crops=crops)
+            return self.predict(inputs, data_samples, crops=crops, detail=detail)
         if mode == 'tensor':
             return self._logits(inputs)
         return self.loss(inputs, data_samples or [])
@@ -187,12 +190,17 @@ class TwoNetworks(Localizer, BaseModel):
         )
 
     def maps(
-        self, acts: Acts, inputs: torch.Tensor, classes: torch.Tensor
+        self,
+        acts: Acts,
+        inputs: torch.Tensor,
+        classes: torch.Tensor,
+        detail: Detail = None,
     ) -> torch.Tensor:
         """Give the localizer's maps, see :meth:`Localizer.maps`."""
         if self.head.num_classes == 1:
             classes = torch.zeros_like(classes[:, :1])
-        return self.localizer.maps(acts, _prepare(self.localizer, inputs), classes)
+        views = _prepare(self.localizer, inputs)
+        return self.localizer.maps(acts, views, classes, detail)
 
     def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.classifier(_prepare(self.classifier, inputs)).float()

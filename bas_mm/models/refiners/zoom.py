@@ -1,5 +1,6 @@
 """A second look at small objects."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ class ZoomRefiner(nn.Module):
     the view and passes the network again. Inside the window the map becomes
     the mean of both, each min-max normalized. Large objects stay untouched.
 
-    The window is cut from the view, so it holds no detail that the view does
-    not have. A larger view brings more: a larger ``scale`` and ``crop_size``
-    in the test pipeline.
+    The window is cut from the image's own pixels where the test pipeline keeps
+    them (``keep_detail=True`` of its :class:`bas_mm.datasets.LoadImageFromFile`),
+    as in the paper. Otherwise it is cut from the view, and holds no detail that
+    the view does not have.
 
     Args:
         max_area: Boxes that cover less than this share of the view are looked
@@ -34,6 +36,9 @@ class ZoomRefiner(nn.Module):
     Raises:
         ValueError: If an option is not allowed.
     """
+
+    #: Tells the model to hand out the images' own pixels.
+    reads_detail = True
 
     def __init__(
         self, max_area: float = 0.25, margin: float = 1.5, min_side: float = 0.35
@@ -87,6 +92,7 @@ class ZoomRefiner(nn.Module):
         acts: Acts,
         inputs: torch.Tensor,
         classes: torch.Tensor,
+        detail: Sequence[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Refine the maps of small objects.
 
@@ -95,6 +101,8 @@ class ZoomRefiner(nn.Module):
             acts: Activations of the views.
             inputs: Views, ``(B, 3, H, W)``.
             classes: Class indices, ``(B, K)``.
+            detail: What each view shows, in the image's own pixels:
+                ``(3, H', W')`` uint8 of any size. None: the view is all.
 
         Returns:
             Maps in [0, 1], ``(B, H, W)``: at the size of the view.
@@ -111,16 +119,53 @@ class ZoomRefiner(nn.Module):
             return fused[:, 0]
         # where the window lies in the view, whose sides go from -1 to 1
         window = self.windows(boxes[small], (h, w)) / torch.tensor([w, h, w, h])
+        if detail is not None:
+            parts, window = _cut([detail[i] for i in small], window, (h, w))
         low, high = window.unflatten(1, (2, 2)).to(inputs.device).unbind(1)
         scale, shift = high - low, low + high - 1
         small = small.to(inputs.device)
-        again = model.plain_maps(_warp(inputs[small], scale, shift), classes[small])
+        if detail is None:
+            views = _warp(inputs[small], scale, shift)
+        else:
+            views = model.data_preprocessor(dict(inputs=parts))['inputs']
+        again = model.plain_maps(views, classes[small])
         again = _enlarge(minmax(again, (1, 2), 1e-10)[:, None], (h, w))
         back = _warp(again, 1 / scale, -shift / scale)
         inside = _warp(torch.ones_like(again), 1 / scale, -shift / scale, 'zeros') > 0.5
         first = fused[small]
         fused[small] = torch.where(inside, (first + back) / 2, first)
         return fused[:, 0]
+
+
+def _cut(
+    detail: Sequence[torch.Tensor], window: torch.Tensor, size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut windows out of images, and bring them to a size.
+
+    Args:
+        detail: Images, ``(3, H, W)`` each.
+        window: Shares of their sides, ``(B, 4)``, ``xyxy``.
+        size: ``(h, w)`` to come to.
+
+    Returns:
+        The windows, ``(B, 3, h, w)`` of 0 to 255; and the windows, their edges
+        moved to whole pixels.
+    """
+    parts, moved = [], []
+    for image, one in zip(detail, window):
+        sides = one.new_tensor([image.shape[2], image.shape[1]] * 2)
+        low, high = (one * sides).round().unflatten(0, (2, 2)).unbind(0)
+        low = torch.minimum(low, sides[:2] - 1)
+        high = torch.maximum(high, low + 1)
+        (x0, y0), (x1, y1) = low.long().tolist(), high.long().tolist()
+        part = image[None, :, y0:y1, x0:x1].float()
+        parts.append(
+            F.interpolate(
+                part, size, mode='bilinear', align_corners=False, antialias=True
+            )
+        )
+        moved.append(torch.cat([low, high]) / sides)
+    return torch.cat(parts).clamp(0, 255), torch.stack(moved)
 
 
 def _enlarge(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
