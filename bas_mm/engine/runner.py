@@ -79,15 +79,7 @@ def finish_config(cfg: Config, args: argparse.Namespace, split: str) -> None:
         args: The options.
         split: Whose folders are the classes, where the config counts them in
             the data.
-
-    Raises:
-        ValueError: If the config has no model.
     """
-    if cfg.get('model') is None:
-        raise ValueError(
-            f'The config {cfg.filename} has no `model`, so nothing can be done: '
-            'give one of a whole run, such as bas_efficientnet-lite0_toy.'
-        )
     settle(cfg, split, args.cfg_options)
     settle_hooks(cfg)
     on_cpu = get_device() == 'cpu'
@@ -125,9 +117,18 @@ class CommandRunner(ConsoleRunner, ResumableRunner):
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner; ``runner_type`` in the config picks another class."""
+    """Build the Runner; ``runner_type`` in the config picks another class.
+
+    Raises:
+        ValueError: If the config has no model.
+    """
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
+    if cfg.get('model') is None:
+        raise ValueError(
+            f'The config {cfg.filename} has no `model`, so nothing can be done: '
+            'give one of a whole run, such as bas_efficientnet-lite0_toy.'
+        )
     return CommandRunner.from_cfg(cfg)
 
 
