@@ -56,6 +56,8 @@ def run(tmp_path_factory):
         text = text.replace(old, new)
     config.write_text(text)
     trained = say('train', config, '--work-dir', folder / 'w', '--seed', 3)
+    # two runs of one process and second would share a logger
+    MMLogger._instance_dict.clear()
     words = (config, folder / 'w' / 'epoch_1.pth', '--work-dir', folder / 't')
     tested = say('test', *words, '--dump', folder / 'dump', '--bootstrap', 20)
     return folder, config, trained, tested
