@@ -1,7 +1,6 @@
 """What a method costs: parameters, time and memory of a training step."""
 
 import copy
-import hashlib
 import json
 import os
 import time
@@ -23,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bas_mm.engine.summary_hook import config_hash
 from bas_mm.evaluation.bootstrap import quiet
 from bas_mm.utils.files import write_atomic
 
@@ -269,8 +269,8 @@ def measure_costs(
     costs: dict[str, tuple[Cost, Cost]] = {}
     faults = []
     for name, cfg in cfgs.items():
-        texts = [cfg.pretty_text, cfgs[beside].pretty_text, str(steps), str(device)]
-        key = hashlib.sha256('\n'.join(texts).encode()).hexdigest()
+        hashes = [config_hash(one) for one in (cfg, cfgs[beside])]
+        key = [*hashes, steps, str(device)]
         if kept.get(name, {}).get('key') != key:
             print(f'Cost of {name}', flush=True)
             try:

@@ -15,9 +15,14 @@ import bas_mm
 from bas_mm.apis.ddt import ddt_boxes
 from bas_mm.apis.exports import FORMATS
 from bas_mm.apis.model import choose_device, init_quietly, load_model
-from bas_mm.commands.export import find_root, name_image
-from bas_mm.utils.configs import build_dataset, read_config
-from bas_mm.utils.options import add_config_arguments, add_device_argument
+from bas_mm.commands.export import list_images
+from bas_mm.utils.configs import read_config
+from bas_mm.utils.options import (
+    add_batch_size_argument,
+    add_config_arguments,
+    add_device_argument,
+    add_split_argument,
+)
 from bas_mm.utils.texts import plural
 
 
@@ -32,24 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='weights of a model of the config (default: those that the config '
         'starts a training with)',
     )
-    parser.add_argument(
-        '--split',
-        choices=['train', 'test'],
-        default='train',
-        help='which data set of the config (default: train)',
-    )
+    add_split_argument(parser)
     parser.add_argument(
         '--size',
         type=int,
         default=448,
         help='side that images are resized to, in pixels (default: 448)',
     )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=8,
-        help='images that pass the trunk together (default: 8)',
-    )
+    add_batch_size_argument(parser)
     add_device_argument(parser)
     add_config_arguments(parser)
 
@@ -69,9 +64,7 @@ def run(args: argparse.Namespace) -> None:
         model = MODELS.build(cfg.model)
         init_quietly(model)
         model.to(choose_device(args.device)).eval()
-    dataset = build_dataset(cfg, args.split, pipeline=[])
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    data_root = find_root(dataset, cfg, args.split)
+    dataset, infos, data_root, images = list_images(cfg, args.split)
     classes = dataset.metainfo['classes']
     found = ddt_boxes(
         getattr(model, 'localizer', model), infos, args.size, args.batch_size
@@ -87,8 +80,7 @@ def run(args: argparse.Namespace) -> None:
         bas_mm=bas_mm.__version__,
     )
     export = writer(args.out, classes, source)
-    for index, info in enumerate(infos):
-        name = name_image(info['img_path'], data_root)
+    for index, (info, (name, _)) in enumerate(zip(infos, images)):
         one = boxes[index]
         export.add(name, one.shape, [(int(info['gt_label']), 1.0, one.box.tolist())])
     export.finish()

@@ -13,7 +13,7 @@ By --format, --out is
 import argparse
 import os.path as osp
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -27,6 +27,7 @@ from bas_mm.utils.options import (
     add_config_arguments,
     add_device_argument,
     add_inference_arguments,
+    add_split_argument,
 )
 
 
@@ -46,12 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='coco',
         help='what is written (default: coco)',
     )
-    parser.add_argument(
-        '--split',
-        choices=['train', 'test'],
-        default='train',
-        help='which data set of the config (default: train)',
-    )
+    add_split_argument(parser)
     parser.add_argument(
         '--use-labels',
         choices=['auto', 'never'],
@@ -69,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     FORMATS[args.format].check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     inferencer = WSOLInferencer(cfg, args.checkpoint, args.device, view=args.view)
-    dataset = build_dataset(cfg, args.split, pipeline=[])
+    dataset, infos, data_root, images = list_images(cfg, args.split)
     classes = (dataset.metainfo or {}).get('classes')
     if classes and len(classes) != len(inferencer.classes):
         raise ValueError(
@@ -77,12 +73,10 @@ def run(args: argparse.Namespace) -> None:
             f'{len(inferencer.classes)}: give the checkpoint that was trained '
             'on it, with its config.'
         )
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     labels = [info.get('gt_label') for info in infos]
     use_labels = args.use_labels == 'auto' and None not in labels
     if use_labels and classes:
         check_names(classes, inferencer.classes)
-    data_root = find_root(dataset, cfg, args.split)
     options = inferencer.test_options.replace(
         threshold=args.threshold,
         topk=args.topk,
@@ -90,10 +84,6 @@ def run(args: argparse.Namespace) -> None:
     )
     source = describe_source(args, options, data_root)
     export = FORMATS[args.format](args.out, inferencer.classes, source)
-    images = [
-        (name_image(info['img_path'], data_root), str(info['img_path']))
-        for info in infos
-    ]
     asked = dict(source, cfg_options=args.cfg_options)
     journal = open_journal(export, asked, images)
     todo = [i for i, image in enumerate(images) if image not in journal.done]
@@ -150,10 +140,30 @@ def check_names(data: Sequence[str], model: Sequence[str]) -> None:
             )
 
 
-def find_root(dataset: Any, cfg: Config, split: str) -> str | None:
-    """Find the folder below which a data set names its images."""
+class Listing(NamedTuple):
+    """The images of a data set.
+
+    Attributes:
+        dataset: It, without its pipeline.
+        infos: What it knows of each image.
+        data_root: The folder below which it names them.
+        images: Name and path of each.
+    """
+
+    dataset: Any
+    infos: list[Any]
+    data_root: str | None
+    images: list[tuple[str, str]]
+
+
+def list_images(cfg: Config, split: str) -> Listing:
+    """List the images of a split of a config."""
+    dataset = build_dataset(cfg, split, pipeline=[])
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     leaf = first_dataset(cfg.get(f'{split}_dataloader'))
-    return getattr(dataset, 'data_root', None) or leaf.get('data_root')
+    root = getattr(dataset, 'data_root', None) or leaf.get('data_root')
+    paths = [str(info['img_path']) for info in infos]
+    return Listing(dataset, infos, root, [(name_image(x, root), x) for x in paths])
 
 
 def name_image(path: str, data_root: str | None) -> str:

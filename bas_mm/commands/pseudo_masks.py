@@ -12,11 +12,16 @@ from pathlib import Path
 import cv2
 
 from bas_mm.apis.inferencer import WSOLInferencer
-from bas_mm.commands.export import find_root, name_image
+from bas_mm.commands.export import list_images
 from bas_mm.localization.pseudo_mask import pseudo_mask
-from bas_mm.utils.configs import build_dataset, read_config
+from bas_mm.utils.configs import read_config
 from bas_mm.utils.files import check_output, write_atomic
-from bas_mm.utils.options import add_config_arguments, add_device_argument
+from bas_mm.utils.options import (
+    add_batch_size_argument,
+    add_config_arguments,
+    add_device_argument,
+    add_split_argument,
+)
 from bas_mm.utils.texts import plural
 
 
@@ -25,18 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or its name')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write')
-    parser.add_argument(
-        '--split',
-        choices=['train', 'test'],
-        default='train',
-        help='which data set of the config (default: train)',
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=8,
-        help='images that pass the model together (default: 8)',
-    )
+    add_split_argument(parser)
+    add_batch_size_argument(parser)
     add_device_argument(parser)
     add_config_arguments(parser)
 
@@ -46,10 +41,7 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.out, '--out', folder=True)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     inferencer = WSOLInferencer(cfg, args.checkpoint, args.device)
-    dataset = build_dataset(cfg, args.split, pipeline=[])
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    data_root = find_root(dataset, cfg, args.split)
-    images = [(name_image(i['img_path'], data_root), i['img_path']) for i in infos]
+    _, infos, _, images = list_images(cfg, args.split)
     labels = [info['gt_label'] for info in infos]
     for result in inferencer.stream(
         images, args.batch_size, topk=1, labels=labels, on_error='raise'

@@ -88,6 +88,26 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
 
 
+def add_split_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that write labels for a data set."""
+    parser.add_argument(
+        '--split',
+        choices=['train', 'test'],
+        default='train',
+        help='which data set of the config (default: train)',
+    )
+
+
+def add_batch_size_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that load images by themselves."""
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=8,
+        help='images that pass the model together (default: 8)',
+    )
+
+
 def threshold(text: str) -> float | str:
     """Read a threshold: a number or a rule by its name.
 
@@ -160,9 +180,4 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         default='raise',
         help='stop at an image that cannot be read, or leave it out (default: raise)',
     )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=8,
-        help='images that pass the model together (default: 8)',
-    )
+    add_batch_size_argument(parser)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from bas_mm.models.heads.loc_head import AgnosticHead, Losses
+from bas_mm.models.heads.loc_head import Losses, ShapeHead
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
@@ -27,7 +27,7 @@ class BoxActs(Acts):
 
 
 @MODELS.register_module()
-class BoxHead(AgnosticHead):
+class BoxHead(ShapeHead):
     """Regresses one box of no class (PSOL).
 
     Zhang, Cao, Wu, "Rethinking the Route Towards Weakly Supervised Object
@@ -42,7 +42,7 @@ class BoxHead(AgnosticHead):
             the box to the pixel.
         mid_channels: Channels between the two layers.
         loss_weight: Factor of the mean squared error.
-        **options: See :class:`bas_mm.models.heads.loc_head.AgnosticHead`.
+        **options: See :class:`bas_mm.models.heads.loc_head.ShapeHead`.
     """
 
     def __init__(
@@ -53,8 +53,7 @@ class BoxHead(AgnosticHead):
         loss_weight: float = 50.0,
         **options: Any,
     ) -> None:
-        super().__init__(**dict({'threshold': 0.5}, **options))
-        self.map_size = map_size
+        super().__init__(map_size, **options)
         self.loss_weight = loss_weight
         self.regressor = nn.Sequential(
             nn.Linear(in_channels, mid_channels),
@@ -103,8 +102,7 @@ class BoxHead(AgnosticHead):
         assert isinstance(acts, BoxActs) and acts.box is not None
         return dict(loss_box=self.loss_weight * F.mse_loss(acts.box, target))
 
-    @staticmethod
-    def corners(acts: Acts) -> torch.Tensor:
+    def corners(self, acts: Acts) -> torch.Tensor:
         """Give the boxes as shares of the view, ``(B, 4)`` ``xyxy``, inside it."""
         assert isinstance(acts, BoxActs) and acts.box is not None
         low, side = acts.box.unflatten(1, (2, 2)).unbind(1)
@@ -128,20 +126,3 @@ class BoxHead(AgnosticHead):
         inside = (cells >= low[..., None]) & (cells < high[..., None])  # (B, 2, side)
         maps = (inside[:, 1, :, None] & inside[:, 0, None]).float()
         return maps[:, None].expand(-1, classes.shape[1], -1, -1)
-
-    def boxes(
-        self,
-        acts: Acts,
-        maps: torch.Tensor,
-        size: Sequence[int],
-        threshold: float | str,
-        percentile: float | None = None,
-    ) -> torch.Tensor:
-        """Give the boxes themselves; the maps only show them.
-
-        Returns:
-            Shape ``(B, 4)``, float32 on the CPU, ``xyxy`` in pixels of the view.
-        """
-        h, w = size
-        corners = self.corners(acts)
-        return (corners * corners.new_tensor([w, h, w, h])).cpu()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bas_mm.models.ellipse import ellipse_mask
-from bas_mm.models.heads.loc_head import AgnosticHead, ForegroundActs, Losses
+from bas_mm.models.heads.loc_head import ForegroundActs, Losses, ShapeHead
 from bas_mm.models.rerun import Rerun
 from bas_mm.registry import MODELS
 from bas_mm.structures import Acts
@@ -28,7 +28,7 @@ class EllipseActs(ForegroundActs):
 
 
 @MODELS.register_module()
-class GCNetHead(AgnosticHead):
+class GCNetHead(ShapeHead):
     """Regresses one ellipse, and is judged by a classifier (GC-Net).
 
     Lu et al., "Geometry Constrained Weakly Supervised Object Localization",
@@ -42,7 +42,7 @@ class GCNetHead(AgnosticHead):
         map_size: Side of the drawn maps, in cells; at most that of the view.
         area_weight: Weight of the product of both axes.
         sharpness: Of the outline at the start; it is learned.
-        **options: See :class:`bas_mm.models.AgnosticHead`. The outline lies
+        **options: See :class:`bas_mm.models.heads.loc_head.ShapeHead`. The outline lies
             where the map is half of its range: ``threshold`` defaults to 0.5.
     """
 
@@ -56,8 +56,7 @@ class GCNetHead(AgnosticHead):
         sharpness: float = 10.0,
         **options: Any,
     ) -> None:
-        super().__init__(**dict({'threshold': 0.5}, **options))
-        self.map_size = map_size
+        super().__init__(map_size, **options)
         self.area_weight = area_weight
         self.ellipse = nn.Linear(in_channels, 5)
         self.sharpness = nn.Parameter(torch.tensor(float(sharpness)))
@@ -105,25 +104,13 @@ class GCNetHead(AgnosticHead):
             acc_object=100 * (inside.argmax(1) == target).float().mean(),
         )
 
-    def boxes(
-        self,
-        acts: Acts,
-        maps: torch.Tensor,
-        size: Sequence[int],
-        threshold: float | str,
-        percentile: float | None = None,
-    ) -> torch.Tensor:
-        """Give the boxes around the ellipses, cut to the view.
-
-        Returns:
-            Shape ``(B, 4)``, float32 on the CPU, ``xyxy`` in pixels of the view.
-        """
+    def corners(self, acts: Acts) -> torch.Tensor:
+        """Give the boxes around the ellipses as shares of the view, cut to it."""
         assert isinstance(acts, EllipseActs) and acts.ellipse is not None
         x, y, first, second, angle = acts.ellipse.unbind(1)
         theta = math.pi * (angle - 0.5)
         cos, sin = theta.cos() * first / 2, theta.sin() * first / 2
         cos2, sin2 = theta.cos() * second / 2, theta.sin() * second / 2
         right, down = torch.hypot(cos, sin2), torch.hypot(sin, cos2)
-        h, w = size
-        box = torch.stack([x - right, y - down, x + right, y + down], 1).clamp(0, 1)
-        return (box * box.new_tensor([w, h, w, h])).cpu()
+        box = [x - right, y - down, x + right, y + down]
+        return torch.stack(box, 1).clamp(0, 1)

@@ -245,6 +245,43 @@ class AgnosticHead(LocHead):
         return maps.expand(-1, classes.shape[1], -1, -1)
 
 
+class ShapeHead(AgnosticHead):
+    """Base of heads that regress a shape, and show it as a map.
+
+    Any threshold gives the same box: it is that of the shape, see
+    :meth:`corners`.
+
+    Args:
+        map_size: Side of the maps, in cells.
+        **options: See :class:`AgnosticHead`. ``threshold`` defaults to 0.5.
+    """
+
+    def __init__(self, map_size: int, **options: Any) -> None:
+        super().__init__(**dict({'threshold': 0.5}, **options))
+        self.map_size = map_size
+
+    def corners(self, acts: Acts) -> torch.Tensor:
+        """Give the boxes as shares of the view, ``(B, 4)`` ``xyxy``, inside it."""
+        raise NotImplementedError
+
+    def boxes(
+        self,
+        acts: Acts,
+        maps: torch.Tensor,
+        size: Sequence[int],
+        threshold: float | str,
+        percentile: float | None = None,
+    ) -> torch.Tensor:
+        """Give the boxes themselves; the maps only show them.
+
+        Returns:
+            Shape ``(B, 4)``, float32 on the CPU, ``xyxy`` in pixels of the view.
+        """
+        h, w = size
+        corners = self.corners(acts)
+        return (corners * corners.new_tensor([w, h, w, h])).cpu()
+
+
 def _save_calibration(
     head: LocHead, state_dict: dict, prefix: str, local_metadata: dict
 ) -> None:
