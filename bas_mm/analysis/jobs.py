@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from bas_mm.utils.configs import share_pseudo_labels
 from bas_mm.utils.files import write_atomic
 
 Metrics = dict[str, Any]
@@ -119,6 +120,7 @@ def write_config(
     cfg.merge_from_dict(
         {**overrides, 'work_dir': str(job.folder), 'randomness.seed': seed}
     )
+    share_pseudo_labels(cfg)
     text = cfg.pretty_text
     if job.config.exists() and job.state != 'new':
         if job.config.read_text(encoding='utf-8') != text:

@@ -1,8 +1,7 @@
 """Methods side by side: what is run of each."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +11,26 @@ from bas_mm.analysis.jobs import (
     Job,
     make_jobs,
     train_and_test,
+    write_config,
+)
+from bas_mm.analysis.stages import (
+    Planner,
+    Stage,
+    describe_stages,
+    make_stages,
+    settings_of,
+    training,
+    write_stages,
 )
 from bas_mm.localization import check_threshold
-from bas_mm.utils.configs import build_dataset, first_dataset, head_keys, read_config
+from bas_mm.utils.configs import (
+    build_dataset,
+    find_config,
+    first_dataset,
+    head_keys,
+    read_config,
+    share_pseudo_labels,
+)
 from bas_mm.utils.overrides import merge_options
 from bas_mm.visualization.sheet import spread_indices
 
@@ -31,20 +47,48 @@ class Method(NamedTuple):
         name: Its name.
         cfg: Its config, with the settings of all.
         jobs: From each seed to its job.
-        action: What is done with each of them. It leaves ``job.result``, the
-            dump beside it (:func:`dump_path`) and a last checkpoint in
-            ``job.folder``; a method of several stages has one that does them
-            in order.
         settings: What a test changes in the config.
         notes: What is to be said of it.
+        stages: From each seed to what is made before its training.
     """
 
     name: str
     cfg: Config
     jobs: Mapping[int, Job]
-    action: Callable[[Job], Any]
     settings: Mapping[str, Any] = {}
     notes: Sequence[str] = ()
+    stages: Mapping[int, Sequence[Stage]] = {}
+
+    def write_configs(self) -> None:
+        """Write the configs of all its trainings, and of those before them.
+
+        Raises:
+            ValueError: If one was begun with another config.
+        """
+        for seed, job in self.jobs.items():
+            before = self.stages.get(seed, ())
+            write_stages(before, seed)
+            write_config(self.cfg, settings_of(before), seed, job)
+
+    def run(self, job: Job) -> None:
+        """Train and test one of its jobs, after its stages.
+
+        It leaves ``job.result``, the dump beside it (:func:`dump_path`), with
+        views for the first seed alone, and a last checkpoint in ``job.folder``.
+
+        Raises:
+            RuntimeError: If a part of it fails.
+        """
+        results = [one.result for one in self.jobs.values()]
+        number = results.index(job.result)
+        views = 0 if number else NUM_VIEWS
+        words = ['--dump', str(dump_path(job)), '--dump-views', str(views)]
+        if self.settings:
+            options = (f'{key}={value}' for key, value in self.settings.items())
+            words += ['--cfg-options', *options]
+        make_stages(self.stages.get([*self.jobs][number], ()), job.env)
+        with training(job):
+            train_and_test(job, *words)
 
 
 def dump_path(job: Job) -> Path:
@@ -153,34 +197,38 @@ def plan_methods(
     """
     if threshold != 'config':
         check_threshold(threshold, option='--threshold')
-    groups = make_jobs(names, seeds, work_dir)
     options = {'num_classes_from_data': True, **(cfg_options or {})}
-    methods = []
-    for config, name in zip(configs, names):
+
+    def read(config: str) -> Config:
         cfg = read_config(config, data_root, options, 'train')
         cfg.num_classes_from_data = False  # as they were counted, also in the test
         hooks = cfg.setdefault('default_hooks', {})
         hooks.setdefault('calibrate', dict(type='bas_mm.CalibrateHook'))
-        settings, notes = cut_settings(cfg, name, threshold)
-        jobs = {
+        return cfg
+
+    paths = [find_config(config) for config in configs]
+    jobs = {}
+    for name, group in make_jobs(names, seeds, work_dir).items():
+        jobs[name] = {
             seed: job._replace(
                 result=job.result.with_name(f'{job.result.stem}-{threshold}.json')
             )
-            for seed, job in zip(seeds, groups[name])
+            for seed, job in zip(seeds, group)
         }
-        action = partial(run_job, first=jobs[seeds[0]], settings=settings)
-        methods.append(Method(name, cfg, jobs, action, settings, notes))
+    planner = Planner({path: jobs[n] for path, n in zip(paths, names)}, read, work_dir)
+    methods = []
+    for path, name in zip(paths, names):
+        cfg = Config(planner.read(path).to_dict())
+        settings, notes = cut_settings(cfg, name, threshold)
+        before = {
+            seed: planner.plan(path, seed, job) for seed, job in jobs[name].items()
+        }
+        cfg.merge_from_dict(settings_of(before[seeds[0]]))
+        share_pseudo_labels(cfg)
+        notes += describe_stages(name, before[seeds[0]])
+        methods.append(Method(name, cfg, jobs[name], settings, notes, before))
     check_images(methods)
     return methods
-
-
-def run_job(job: Job, first: Job, settings: Mapping[str, Any]) -> None:
-    """Train and test a job, and keep its maps; views only of the first seed."""
-    views = NUM_VIEWS if job.result == first.result else 0
-    words = ['--dump', str(dump_path(job)), '--dump-views', str(views)]
-    if settings:
-        words += ['--cfg-options', *(f'{k}={v}' for k, v in settings.items())]
-    train_and_test(job, *words)
 
 
 def cut_settings(
@@ -278,7 +326,7 @@ def compare_budgets(methods: Sequence[Method]) -> list[str]:
 
     Example:
         >>> cfgs = [Config(dict(train_cfg=dict(max_epochs=n))) for n in (2, 9)]
-        >>> compare_budgets([Method(x, c, {}, print) for x, c in zip('ab', cfgs)])
+        >>> compare_budgets([Method(x, c, {}) for x, c in zip('ab', cfgs)])
         ['Not the same epochs: 2 (a), 9 (b).']
     """
     budgets = {method.name: describe_budget(method.cfg) for method in methods}

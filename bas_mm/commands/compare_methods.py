@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 from bas_mm.analysis.cost import Costs, measure_costs
-from bas_mm.analysis.jobs import run_jobs, share_machine, write_config
+from bas_mm.analysis.jobs import run_jobs, share_machine
 from bas_mm.analysis.method_report import build_report
 from bas_mm.analysis.method_results import Results, draw_methods
 from bas_mm.analysis.method_table import Study, write_table
@@ -151,11 +151,10 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         return
     for method in methods:  # all at once: no surprise after hours
-        for seed, job in method.jobs.items():
-            write_config(method.cfg, {}, seed, job)
-    actions = {job.result: m.action for m in methods for job in m.jobs.values()}
+        method.write_configs()
+    runs = {job.result: m.run for m in methods for job in m.jobs.values()}
     results, failed = Results(methods, args.bootstrap), []
-    for job, fault in run_jobs(jobs, lambda job: actions[job.result](job), places):
+    for job, fault in run_jobs(jobs, lambda job: runs[job.result](job), places):
         if fault:
             failed.append(f'{job.name} failed: {fault.splitlines()[0]}')
         results.update()

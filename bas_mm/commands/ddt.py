@@ -9,14 +9,16 @@ with --cfg-options pseudo_file=FILE.
 
 import argparse
 
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 import bas_mm
 from bas_mm.apis.ddt import ddt_boxes
 from bas_mm.apis.exports import FORMATS
+from bas_mm.apis.images import Viewer
 from bas_mm.apis.model import choose_device, init_quietly, load_model
 from bas_mm.commands.export import list_images
-from bas_mm.utils.configs import read_config
+from bas_mm.utils.configs import first_dataset, read_config
 from bas_mm.utils.options import (
     add_batch_size_argument,
     add_config_arguments,
@@ -41,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--size',
         type=int,
-        default=448,
-        help='side that images are resized to, in pixels (default: 448)',
+        help='side that images are resized to, in pixels (default: that of the views '
+        'of a test of the config)',
     )
     add_batch_size_argument(parser)
     add_device_argument(parser)
@@ -51,13 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Find the boxes and write them."""
-    if args.size < 1 or args.batch_size < 1:
+    if args.batch_size < 1 or (args.size is not None and args.size < 1):
         raise ValueError(
             f'--size {args.size} and --batch-size {args.batch_size} must be 1 or more.'
         )
     writer = FORMATS['coco']
     writer.check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
+    size = args.size or side_of_views(cfg)
     if args.checkpoint:
         model = load_model(cfg, args.checkpoint, args.device)
     else:
@@ -66,9 +69,7 @@ def run(args: argparse.Namespace) -> None:
         model.to(choose_device(args.device)).eval()
     dataset, infos, data_root, images = list_images(cfg, args.split)
     classes = dataset.metainfo['classes']
-    found = ddt_boxes(
-        getattr(model, 'localizer', model), infos, args.size, args.batch_size
-    )
+    found = ddt_boxes(getattr(model, 'localizer', model), infos, size, args.batch_size)
     boxes = {one.number: one for one in found}
     source = dict(
         description='pseudo labels by deep descriptor transforming',
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         checkpoint=args.checkpoint,
         data_root=data_root,
         split=args.split,
-        size=args.size,
+        size=size,
         bas_mm=bas_mm.__version__,
     )
     export = writer(args.out, classes, source)
@@ -85,3 +86,9 @@ def run(args: argparse.Namespace) -> None:
         export.add(name, one.shape, [(int(info['gt_label']), 1.0, one.box.tolist())])
     export.finish()
     print(f'{plural(export.num_images, "image")}: {args.out}', flush=True)
+
+
+def side_of_views(cfg: Config) -> int:
+    """Give the side of the views of a test in pixels, of an oblong the longer."""
+    pipeline = first_dataset(cfg.get('test_dataloader')).get('pipeline', ())
+    return max(Viewer(pipeline, 'full').steps[0].scale)

@@ -1,4 +1,11 @@
 _base_ = '../cam/cam_efficientnet-lite0_ilsvrc.py'
+stages = [
+    dict(
+        key='model.classifier.init_cfg.checkpoint',
+        command='train',
+        config='cam_efficientnet-lite0_ilsvrc',
+    ),
+]
 # a regressed ellipse, judged by a CAM that is trained before and stays as it is
 model = dict(
     _delete_=True,

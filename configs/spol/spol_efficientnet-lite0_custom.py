@@ -2,6 +2,13 @@ _base_ = [
     '../cam/cam_efficientnet-lite0_custom.py',
     '../_base_/methods/pseudo_masks.py',
 ]
+stages = [
+    dict(
+        key='pseudo_file',
+        command='pseudo-masks',
+        config='spol-cam_efficientnet-lite0_custom',
+    ),
+]
 # a segmenter of no class, and CAM's classifier beside it
 model = dict(
     _delete_=True,

@@ -34,7 +34,7 @@ def make_results(folder, bootstrap=0, info=(), **boxes):
                 make_dump(dump_path(job), names, run, options=dict(info=dict(info)))
                 job.result.write_text('{}')
         cfg = Config(dict(train_cfg=dict(max_epochs=2)))
-        methods.append(Method(name, cfg, jobs, print))
+        methods.append(Method(name, cfg, jobs))
     results = Results(methods, bootstrap)
     results.update()
     return results

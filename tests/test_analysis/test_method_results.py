@@ -95,7 +95,7 @@ def test_baselines(tmp_path):
 
 def test_no_run_yet(tmp_path):
     jobs = dict(enumerate(make_jobs(['a'], [0], tmp_path)['a']))
-    results = Results([Method('a', None, jobs, print)], 0)
+    results = Results([Method('a', None, jobs)], 0)
     results.update()
     assert results.done == [] and results.rows('a') == []
     assert json.dumps(results.seeds('a')) == '[]'

@@ -87,14 +87,15 @@ def test_what_is_run(folder, monkeypatch):
     monkeypatch.setattr(methods, 'train_and_test', lambda *words: seen.append(words))
     (cam,) = plan(folder, 'cam')
     for job in cam.jobs.values():
-        cam.action(job._replace(env=(('A', '1'),)))
+        cam.run(job._replace(env=(('A', '1'),)))
     (job, *first), (_, *second) = seen
     assert job.env == (('A', '1'),)
     dump = str(folder / 'out' / 'cam-seed4-auto.npz')
     cut = ['--cfg-options', 'model.head.threshold=auto']
     assert first == ['--dump', dump, '--dump-views', '200', *cut]
     assert second[2:] == ['--dump-views', '0', *cut]  # views of the first seed alone
-    plan(folder, 'cam', threshold='config')[0].action(job)
+    (cam,) = plan(folder, 'cam', threshold='config')
+    cam.run(cam.jobs[4])
     assert '--cfg-options' not in seen[-1]
 
 
@@ -141,7 +142,7 @@ def test_budgets(folder):
     longer = Config(cam.cfg.to_dict())
     longer.train_cfg.max_epochs = 9
     longer.train_dataloader.batch_size = 2
-    three = [cam, bas, Method('long', longer, {}, print)]
+    three = [cam, bas, Method('long', longer, {})]
     assert compare_budgets(three) == [
         'Not the same epochs: 2 (cam, bas), 9 (long).',
         'Not the same batch size: 5 (cam, bas), 2 (long).',

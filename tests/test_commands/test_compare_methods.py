@@ -7,6 +7,8 @@ import shlex
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 
 from bas_mm.analysis import jobs
 from bas_mm.analysis.report import build_report
@@ -32,6 +34,68 @@ def configs(tmp_path_factory):
         )
         paths.append(path)
     return paths
+
+
+STAGES = """
+_base_ = {base!r}
+stages = [dict(key={key!r}, command={command!r}, config={config!r})]
+model = dict(
+    _delete_=True,
+    type='bas_mm.TwoNetworks',
+    learn={learn!r},
+    localizer=dict(
+        type='bas_mm.WSOLClassifier',
+        backbone=_base_.model.backbone,
+        neck=_base_.model.neck,
+        head=dict(type='bas_mm.{head}', in_channels=1024, map_size=16)),
+    classifier=dict(_base_.model, init_cfg=dict(type='Pretrained', checkpoint='')))
+"""
+BOXES = """
+pseudo_file = ''
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='bas_mm.LoadImageFromFile'),
+    dict(type='bas_mm.LoadPseudoLabels', file=pseudo_file),
+    dict(type='bas_mm.PseudoResizedCrop', scale=64),
+    dict(type='bas_mm.PackLocInputs', algorithm_keys=('pseudo_bbox',))]))
+"""
+
+
+@pytest.mark.slow
+def test_methods_of_two_stages(configs, tmp_path, done, capsys):
+    """Each gets what it learns from before: a trained CAM, boxes of DDT."""
+    cam = str(configs[0])
+    checkpoint = 'model.classifier.init_cfg.checkpoint'
+    ellipse = STAGES.format(
+        base=cam, key=checkpoint, command='train', config=cam, learn='localizer',
+        head='GCNetHead',
+    )  # fmt: skip
+    boxes = STAGES.format(
+        base=cam, key='pseudo_file', command='ddt', config=None,
+        learn=('localizer', 'classifier'), head='BoxHead',
+    ).replace(', init_cfg=dict(type=\'Pretrained\', checkpoint=\'\')', '')  # fmt: skip
+    (tmp_path / 'gcnet.py').write_text(ellipse)
+    (tmp_path / 'psol.py').write_text(boxes + BOXES)
+    out = tmp_path / 'study'
+    words = [tmp_path / 'psol.py', tmp_path / 'gcnet.py', cam, '--work-dir', out]
+    call('compare-methods', *words, *SHORT)
+    assert [words[0] for words in done] == [
+        'ddt', 'train', 'test', 'train', 'train', 'test', 'train', 'test',
+    ]  # fmt: skip
+    table = read_table(out)
+    assert list(table)[:3] == ['psol', 'gcnet', 'cam']
+    text = (out / 'table.md').read_text()
+    assert 'Before psol: ddt. ' in text and 'Before gcnet: train of cam. ' in text
+    # a box is the same at every threshold
+    assert 'failed' not in capsys.readouterr().out
+    judge = Config.fromfile(out / 'gcnet-seed0.py').model.classifier
+    assert judge.init_cfg.checkpoint == str(out / 'cam-seed0.pth')
+    weights = torch.load(out / 'cam-seed0.pth', weights_only=False)['state_dict']
+    kept = torch.load(out / 'gcnet-seed0' / 'epoch_2.pth', weights_only=False)
+    name = 'head.classifier.0.weight'
+    assert torch.equal(kept['state_dict'][f'classifier.{name}'], weights[name])
+    del done[:]
+    call('compare-methods', *words, *SHORT)
+    assert not done
 
 
 def read_table(folder):

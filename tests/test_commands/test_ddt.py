@@ -38,6 +38,12 @@ def test_a_box_for_each_training_image(folder, weights, capsys):
     load.check_images(f'data/{name}' for name in names)
 
 
+def test_the_size_is_that_of_the_views(folder):
+    call('ddt', 'tiny.py', '--out', 'own.json', '--data-root', 'data')
+    assert json.loads(open('own.json').read())['info']['size'] == 48
+    assert ddt()['info']['size'] == 64
+
+
 def test_wrong_options(folder):
     with pytest.raises(SystemExit, match='--size 0 and --batch-size 4 must be 1'):
         ddt('--size', 0)

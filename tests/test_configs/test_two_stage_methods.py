@@ -11,7 +11,14 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from bas_mm.utils.configs import build_dataset, head_keys, settle
+from bas_mm.analysis.stages import declared
+from bas_mm.utils.configs import (
+    build_dataset,
+    find_config,
+    head_keys,
+    list_configs,
+    settle,
+)
 from tests.helpers.commands import call
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -202,3 +209,28 @@ def test_without_a_trained_classifier_gcnet_says_what_to_do(tmp_path, monkeypatc
     lost = r'work_dirs/cam_efficientnet-lite0_toy/epoch_9\.pth\. Train it first'
     with pytest.raises(SystemExit, match=f'The classifier does not learn .*{lost}'):
         call('train', 'gcnet_efficientnet-lite0_toy')
+
+
+@pytest.mark.parametrize('name', list_configs())
+def test_what_a_config_learns_from_is_made_by_its_stages(name):
+    """So that compare-methods trains it by its name alone."""
+    cfg = Config.fromfile(find_config(name))
+    needed = {'pseudo_file'} & set(cfg)
+    for part in ('localizer', 'classifier'):
+        init = cfg.model.get(part, {}).get('init_cfg') or {}
+        if str(init.get('checkpoint')).startswith('work_dirs/'):
+            needed.add(f'model.{part}.init_cfg.checkpoint')
+    stages = declared(cfg)
+    assert {stage['key'] for stage in stages} == needed
+    assert len(stages) == len(needed)
+    for stage in stages:
+        if stage['config']:  # is there, on the same data
+            assert Path(find_config(stage['config'])).stem == stage['config']
+            assert stage['config'].split('_')[-1] == name.split('_')[-1]
+        if stage['command'] == 'train':  # also by hand, from its default folder
+            first = Config.fromfile(find_config(stage['config']))
+            checkpoint = cfg
+            for key in stage['key'].split('.'):
+                checkpoint = checkpoint[key]
+            last = f'epoch_{first.train_cfg.max_epochs}.pth'
+            assert checkpoint == f'work_dirs/{stage["config"]}/{last}'

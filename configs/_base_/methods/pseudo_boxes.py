@@ -2,6 +2,8 @@
 # pass LoadPseudoLabels.
 # of `bas-mm ddt` or `bas-mm export`: --cfg-options pseudo_file=FILE
 pseudo_file = ''
+# what makes them in `bas-mm compare-methods`
+stages = [dict(key='pseudo_file', command='ddt')]
 box_pipeline = [
     # turned by the EXIF tag, as the commands see images
     dict(type='bas_mm.LoadImageFromFile'),
