@@ -201,9 +201,20 @@ def train_and_test(job: Job, *options: str) -> None:
         job: The job.
         *options: More for the command line of the test.
     """
-    checkpoint = train(job)
+    test(job, train(job), *options)
+
+
+def test(job: Job, checkpoint: str | None, *options: str) -> None:
+    """Test a job; it is done when its result file is there.
+
+    Args:
+        job: The job.
+        checkpoint: What is tested; None where the config names all weights.
+        *options: More for the command line of the test.
+    """
+    words = [] if checkpoint is None else [checkpoint]
     half = job.result.with_suffix('.tmp.json')
-    call('test', job, checkpoint, '--out', str(half), *options)
+    call('test', job, *words, '--out', str(half), *options)
     os.replace(half, job.result)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.config import Config
 
-from bas_mm.analysis.jobs import Job, Metrics, last_checkpoint
+from bas_mm.analysis.jobs import Job, Metrics
 from bas_mm.analysis.methods import Method, dump_path
 from bas_mm.analysis.report.runs import CENTER, COLORS, WHOLE, Baseline, Column, Run
 from bas_mm.analysis.side_by_side import draw_run, make_sheet
@@ -120,7 +120,7 @@ def draw_methods(results: Results, num: int) -> np.ndarray:
         cfg = Config(method.cfg.to_dict())
         cfg.merge_from_dict(dict(method.settings))
         seed = next(iter(results.runs[method.name]))
-        cells, _ = draw_run(cfg, last_checkpoint(method.jobs[seed]), num)
+        cells, _ = draw_run(cfg, method.checkpoint(seed), num)
         rows.append(cells)
     return make_sheet(rows, [method.name for method in results.done])
 

@@ -9,19 +9,24 @@ from mmengine.config import Config
 
 from bas_mm.analysis.jobs import (
     Job,
+    call,
+    last_checkpoint,
     make_jobs,
-    train_and_test,
+    test,
+    train,
     write_config,
 )
 from bas_mm.analysis.stages import (
     Planner,
     Stage,
     describe_stages,
+    given_weights,
     make_stages,
     settings_of,
     training,
     write_stages,
 )
+from bas_mm.apis.model import learns
 from bas_mm.localization import check_threshold
 from bas_mm.utils.configs import (
     build_dataset,
@@ -86,9 +91,31 @@ class Method(NamedTuple):
         if self.settings:
             options = (f'{key}={value}' for key, value in self.settings.items())
             words += ['--cfg-options', *options]
-        make_stages(self.stages.get([*self.jobs][number], ()), job.env)
+        seed = [*self.jobs][number]
+        make_stages(self.stages.get(seed, ()), job.env)
         with training(job):
-            train_and_test(job, *words)
+            if self.trains:
+                train(job)
+            checkpoint = self.checkpoint(seed)
+            given = given_weights(self.stages.get(seed, ()))
+            if given is not None and not Path(str(checkpoint)).exists():
+                job.folder.mkdir(parents=True, exist_ok=True)
+                call('calibrate', job, str(given), '--out', str(checkpoint))
+            test(job, checkpoint, *words)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it has a training of its own."""
+        given = any(given_weights(before) for before in self.stages.values())
+        return not given and learns(self.cfg)
+
+    def checkpoint(self, seed: int) -> str | None:
+        """Give what is tested with a seed; None where the config has all weights."""
+        if self.trains:
+            return last_checkpoint(self.jobs[seed])
+        if given_weights(self.stages.get(seed, ())) is None:
+            return None
+        return str(self.jobs[seed].folder / 'calibrated.pth')
 
 
 def dump_path(job: Job) -> Path:

@@ -44,13 +44,16 @@ def choose_indices(total: int, num: int, indices: Sequence[int] | None) -> list[
 
 
 def draw_run(
-    cfg: Config, checkpoint: str, num: int, indices: Sequence[int] | None = None
+    cfg: Config,
+    checkpoint: str | None,
+    num: int,
+    indices: Sequence[int] | None = None,
 ) -> tuple[list[np.ndarray], list[str]]:
     """Draw the row of one run.
 
     Args:
         cfg: The run's config.
-        checkpoint: Its checkpoint.
+        checkpoint: Its checkpoint; None where the config names all weights.
         num: Number of images.
         indices: These images instead, if there are any.
 

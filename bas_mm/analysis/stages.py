@@ -1,7 +1,8 @@
 """What is made before a training: weights, boxes and masks of earlier stages.
 
 A config says it by ``stages``, a list of ``dict(key=, command=, config=)``: the
-command makes something, and the setting ``key`` of the config gets its place.
+command makes something, and the setting ``key`` of the config gets its place. With
+the key ``checkpoint`` it is what is tested, and the config itself is not trained.
 
 =============== ============================= ==================================
 command         made of                       it makes
@@ -42,6 +43,8 @@ COMMANDS = {
     'pseudo-masks': '-masks',
     'ddt': '.json',
 }
+#: The key of weights that are tested as they are.
+CHECKPOINT = 'checkpoint'
 #: What the names of trainings that belong to stages alone begin with.
 _ALONE = 'for-'
 _FIELDS = ('key', 'command', 'config')
@@ -92,6 +95,11 @@ def declared(cfg: Config) -> list[dict[str, str | None]]:
             raise ValueError(
                 f'`stages`: {one["command"]} needs a config that is trained first, '
                 f"config='NAME'; got {dict(one)!r}."
+            )
+        if one['key'] == CHECKPOINT and one['command'] != 'train':
+            raise ValueError(
+                f'`stages`: {CHECKPOINT} is what is tested, which is made by train, '
+                f'not by {one["command"]}.'
             )
         found.append({field: one.get(field) for field in _FIELDS})
     return found
@@ -160,7 +168,12 @@ class Planner:
 
 def settings_of(stages: Sequence[Stage]) -> dict[str, str]:
     """Give the settings of a training that name what its stages make."""
-    return {stage.key: str(stage.output) for stage in stages}
+    return {stage.key: str(stage.output) for stage in stages if stage.key != CHECKPOINT}
+
+
+def given_weights(stages: Sequence[Stage]) -> Path | None:
+    """Give the weights that are tested as they are, None if there are none."""
+    return next((one.output for one in stages if one.key == CHECKPOINT), None)
 
 
 def make_stages(stages: Sequence[Stage], env: tuple[tuple[str, str], ...] = ()) -> None:
@@ -231,8 +244,8 @@ def describe_stages(name: str, stages: Sequence[Stage]) -> list[str]:
         own = stage.job.name.startswith(f'{name}, ')
         parts.append(stage.command if own else f'{stage.command} of {config}')
     words = ', '.join(parts)
-    return (
-        [f'Before {name}: {words}. Its cost is that of the last training.']
-        if parts
-        else []
-    )
+    if given_weights(stages) is not None:
+        source = words.removeprefix('train of ')
+        return [f'{name} is not trained, but tested with the weights of {source}.']
+    after = 'Its cost is that of the last training.'
+    return [f'Before {name}: {words}. {after}'] if parts else []

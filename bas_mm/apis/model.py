@@ -139,12 +139,15 @@ def build_model(cfg: Config, checkpoint: Mapping[str, Any] | None, name: str) ->
     return model
 
 
-def load_model(cfg: Config, checkpoint: PathLike, device: str | None = None) -> Any:
+def load_model(
+    cfg: Config, checkpoint: PathLike | None, device: str | None = None
+) -> Any:
     """Build the model of a config with the weights of a checkpoint.
 
     Args:
         cfg: The config.
-        checkpoint: Checkpoint file; every weight must fit.
+        checkpoint: Checkpoint file; every weight must fit. None for the weights
+            that the config names.
         device: Defaults to an accelerator if there is one.
 
     Returns:
@@ -153,8 +156,32 @@ def load_model(cfg: Config, checkpoint: PathLike, device: str | None = None) -> 
     Raises:
         ValueError: If the weights are not those of the config's model.
     """
-    model = build_model(cfg, load_checkpoint(checkpoint), os.fspath(checkpoint))
+    if checkpoint is None:
+        model = MODELS.build(cfg.model)
+        init_quietly(model)
+    else:
+        model = build_model(cfg, load_checkpoint(checkpoint), os.fspath(checkpoint))
     return model.to(choose_device(device)).eval()
+
+
+def _weightless(head: Mapping[str, Any]) -> bool:
+    """Whether the config of a head is that of one without weights."""
+    kind = head.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    return getattr(kind, 'weightless', False)
+
+
+def learns(cfg: Config) -> bool:
+    """Tell whether a config has anything to train.
+
+    Example:
+        >>> learns(Config(dict(model=dict(type='A'), train_cfg=dict())))
+        True
+        >>> learns(Config(dict(model=dict(type='A'))))
+        False
+    """
+    trained = cfg.get('train_cfg') is not None
+    return trained and not _weightless(cfg.model.get('head') or {})
 
 
 def brings_classifier(cfg: Mapping[str, Any]) -> bool:
@@ -170,10 +197,7 @@ def brings_classifier(cfg: Mapping[str, Any]) -> bool:
         if network.get('pretrained') is True:  # a model of timm
             continue
         head = network.get('head') or {}
-        kind = head.get('type')
-        kind = MODELS.get(kind) if isinstance(kind, str) else kind
-        bare = getattr(kind, 'weightless', False)
-        part = (network.get('backbone') or {}) if bare else head
+        part = (network.get('backbone') or {}) if _weightless(head) else head
         inits = network.get('init_cfg') or part.get('init_cfg') or {}
         inits = inits if isinstance(inits, (list, tuple)) else [inits]
         if not any(init.get('type') == 'Pretrained' for init in inits):

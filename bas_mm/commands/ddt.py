@@ -10,13 +10,12 @@ with --cfg-options pseudo_file=FILE.
 import argparse
 
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
 
 import bas_mm
 from bas_mm.apis.ddt import ddt_boxes
 from bas_mm.apis.exports import FORMATS
 from bas_mm.apis.images import Viewer
-from bas_mm.apis.model import choose_device, init_quietly, load_model
+from bas_mm.apis.model import load_model
 from bas_mm.commands.export import list_images
 from bas_mm.utils.configs import first_dataset, read_config
 from bas_mm.utils.options import (
@@ -61,12 +60,7 @@ def run(args: argparse.Namespace) -> None:
     writer.check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
     size = args.size or side_of_views(cfg)
-    if args.checkpoint:
-        model = load_model(cfg, args.checkpoint, args.device)
-    else:
-        model = MODELS.build(cfg.model)
-        init_quietly(model)
-        model.to(choose_device(args.device)).eval()
+    model = load_model(cfg, args.checkpoint, args.device)
     dataset, infos, data_root, images = list_images(cfg, args.split)
     classes = dataset.metainfo['classes']
     found = ddt_boxes(getattr(model, 'localizer', model), infos, size, args.batch_size)

@@ -1,4 +1,6 @@
 _base_ = ['../bas/bas_inception-v3_ilsvrc.py']
+# nothing is trained: these are its weights
+stages = [dict(key='checkpoint', command='train', config='bas_inception-v3_ilsvrc')]
 model = dict(
     head=dict(threshold=0.3),
     refiner=dict(

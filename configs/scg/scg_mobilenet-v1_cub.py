@@ -1,4 +1,6 @@
 _base_ = ['../bas/bas_mobilenet-v1_cub.py']
+# nothing is trained: these are its weights
+stages = [dict(key='checkpoint', command='train', config='bas_mobilenet-v1_cub')]
 model = dict(
     head=dict(threshold=0.3),
     refiner=dict(

@@ -1,4 +1,6 @@
 _base_ = ['../bas/bas_resnet50_cub.py']
+# nothing is trained: these are its weights
+stages = [dict(key='checkpoint', command='train', config='bas_resnet50_cub')]
 model = dict(
     head=dict(threshold=0.3),
     refiner=dict(

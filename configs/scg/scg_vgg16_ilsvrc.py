@@ -1,4 +1,6 @@
 _base_ = ['../bas/bas_vgg16_ilsvrc.py']
+# nothing is trained: these are its weights
+stages = [dict(key='checkpoint', command='train', config='bas_vgg16_ilsvrc')]
 model = dict(
     neck=dict(taps=['features.13']),
     head=dict(threshold=0.3),

@@ -84,11 +84,16 @@ def test_a_hook_that_is_left_out_stays_out(folder):
 
 def test_what_is_run(folder, monkeypatch):
     seen = []
-    monkeypatch.setattr(methods, 'train_and_test', lambda *words: seen.append(words))
+    trained = []
+    monkeypatch.setattr(methods, 'train', trained.append)
+    monkeypatch.setattr(methods, 'last_checkpoint', lambda job: f'{job.name}.pth')
+    monkeypatch.setattr(methods, 'test', lambda *words: seen.append(words))
     (cam,) = plan(folder, 'cam')
     for job in cam.jobs.values():
         cam.run(job._replace(env=(('A', '1'),)))
-    (job, *first), (_, *second) = seen
+    (job, checkpoint, *first), (_, _, *second) = seen
+    assert checkpoint == 'cam, seed 4.pth'
+    assert [one.result for one in trained] == [j.result for j in cam.jobs.values()]
     assert job.env == (('A', '1'),)
     dump = str(folder / 'out' / 'cam-seed4-auto.npz')
     cut = ['--cfg-options', 'model.head.threshold=auto']

@@ -12,6 +12,7 @@ from bas_mm.analysis.stages import (
     Planner,
     declared,
     describe_stages,
+    given_weights,
     make_stages,
     settings_of,
     train_once,
@@ -77,6 +78,8 @@ def test_declared():
         declared(Config(dict(stages=[stage('a', 'localize')])))
     with pytest.raises(ValueError, match='list of dict.*more'):
         declared(Config(dict(stages=[dict(stage('a', 'ddt'), more=1)])))
+    with pytest.raises(ValueError, match='checkpoint is what is tested, .* not by ddt'):
+        declared(Config(dict(stages=[stage('checkpoint', 'ddt')])))
     with pytest.raises(ValueError, match='export needs a config that is trained first'):
         declared(Config(dict(stages=[stage('a', 'export')])))
 
@@ -147,6 +150,18 @@ def test_stages_of_stages_and_what_is_trained_anyway(tmp_path, calls, monkeypatc
     assert len(calls) == 4
     assert weights.output == out / 'cam-seed3.pth'
     assert weights.output.read_text() == 'cam, seed 3'
+
+
+def test_weights_that_are_tested_as_they_are(tmp_path, calls):
+    before = [stage('checkpoint', 'train', str(tmp_path / 'bas.py'))]
+    study = Study(tmp_path, dict(scg=before, bas=[]), 'scg')
+    plan = study.plan('scg')
+    assert settings_of(plan) == {}
+    assert given_weights(plan) == tmp_path / 'out' / 'for-bas-seed3.pth'
+    assert describe_stages('scg', plan) == [
+        'scg is not trained, but tested with the weights of bas.'
+    ]
+    assert given_weights([]) is None
 
 
 def test_what_a_kill_left_is_made_anew(tmp_path, calls):

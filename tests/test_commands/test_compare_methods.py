@@ -76,17 +76,41 @@ def test_methods_of_two_stages(configs, tmp_path, done, capsys):
     (tmp_path / 'gcnet.py').write_text(ellipse)
     (tmp_path / 'psol.py').write_text(boxes + BOXES)
     out = tmp_path / 'study'
-    words = [tmp_path / 'psol.py', tmp_path / 'gcnet.py', cam, '--work-dir', out]
+    weights = str(out / 'cam-seed0.pth')
+    (tmp_path / 'flip.py').write_text(
+        f'_base_ = {cam!r}\n'
+        f"stages = [dict(key='checkpoint', command='train', config={cam!r})]\n"
+        "model = dict(refiner=dict(type='bas_mm.FlipScaleRefiner'))\n"
+    )
+    (tmp_path / 'lost.py').write_text(
+        f'_base_ = {cam!r}\n'
+        "model = dict(type='bas_mm.WSOLClassifier', head=dict(_delete_=True, "
+        "type='bas_mm.LOSTHead', num_classes=3, feat=-1, center=True), backbone=dict("
+        f"init_cfg=dict(type='Pretrained', checkpoint={weights!r}, "
+        "prefix='backbone.')))\n"
+    )
+    names = ('psol', 'gcnet', 'flip', 'lost')
+    words = [*(tmp_path / f'{name}.py' for name in names), cam, '--work-dir', out]
     call('compare-methods', *words, *SHORT)
     assert [words[0] for words in done] == [
-        'ddt', 'train', 'test', 'train', 'train', 'test', 'train', 'test',
+        'ddt', 'train', 'test',  # psol
+        'train', 'train', 'test',  # cam, gcnet
+        'calibrate', 'test',  # flip
+        'test',  # lost
+        'train', 'test',  # cam
     ]  # fmt: skip
-    table = read_table(out)
-    assert list(table)[:3] == ['psol', 'gcnet', 'cam']
+    assert 'failed' not in capsys.readouterr().out
+    assert list(read_table(out))[:5] == [*names, 'cam']
     text = (out / 'table.md').read_text()
     assert 'Before psol: ddt. ' in text and 'Before gcnet: train of cam. ' in text
-    # a box is the same at every threshold
-    assert 'failed' not in capsys.readouterr().out
+    assert 'flip is not trained, but tested with the weights of cam.' in text
+    # calibrated anew, on the maps that it tests
+    found = [
+        MapDump(out / f'{name}-seed0-auto.npz').info['calibration']
+        for name in ('flip', 'cam')
+    ]
+    assert found[0] != found[1]
+    assert cv2.imread(str(out / 'pictures.png')).shape[0] > 5 * 64
     judge = Config.fromfile(out / 'gcnet-seed0.py').model.classifier
     assert judge.init_cfg.checkpoint == str(out / 'cam-seed0.pth')
     weights = torch.load(out / 'cam-seed0.pth', weights_only=False)['state_dict']

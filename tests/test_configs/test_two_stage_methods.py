@@ -221,13 +221,14 @@ def test_what_a_config_learns_from_is_made_by_its_stages(name):
         if str(init.get('checkpoint')).startswith('work_dirs/'):
             needed.add(f'model.{part}.init_cfg.checkpoint')
     stages = declared(cfg)
-    assert {stage['key'] for stage in stages} == needed
-    assert len(stages) == len(needed)
+    if name.startswith('scg_'):  # weights of another config, as they are
+        needed.add('checkpoint')
+    assert sorted(stage['key'] for stage in stages) == sorted(needed)
     for stage in stages:
         if stage['config']:  # is there, on the same data
             assert Path(find_config(stage['config'])).stem == stage['config']
             assert stage['config'].split('_')[-1] == name.split('_')[-1]
-        if stage['command'] == 'train':  # also by hand, from its default folder
+        if stage['key'].startswith('model.'):  # also by hand, from its default folder
             first = Config.fromfile(find_config(stage['config']))
             checkpoint = cfg
             for key in stage['key'].split('.'):
