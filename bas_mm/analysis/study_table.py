@@ -130,10 +130,12 @@ def plot(table: Table, columns: Sequence[str], title: str) -> Figure:
             image-independent baselines.
         title: Title of the plot.
     """
-    figure = Figure(figsize=(7, 4), layout='constrained')
-    axis = figure.subplots()
     places = [run.x for run, _ in table if run.x is not None]
     numeric = len(places) == len(table)
+    # a bar's figure must fit above it
+    wide = 7 if numeric else max(7, 0.35 * len(columns) * len(table))
+    figure = Figure(figsize=(wide, 4.4), layout='constrained')
+    axis = figure.subplots()
     high = [0.0]
     for i, key in enumerate(columns):
         mean, std = np.array([mean_std(rows, key) for _, rows in table]).T
@@ -158,10 +160,11 @@ def plot(table: Table, columns: Sequence[str], title: str) -> Figure:
     else:
         rotation = 0 if len(names) < 4 else 15
         axis.set_xticks(range(len(names)), names, rotation=rotation)
+        axis.set_xlim(-0.6, len(names) - 0.4)
         axis.set_ylim(0, 1.1 * np.nanmax(high))
     axis.set_ylabel('%')
     axis.set_title(title, fontsize=10)
-    axis.legend(fontsize=8, loc='best', framealpha=0.9)
+    figure.legend(fontsize=8, loc='outside lower center', ncols=3)
     return figure
 
 

@@ -69,9 +69,10 @@ def test_plot(numeric):
         )
         for k in (1, 80)
     ]
-    axis = plot(table, COLUMNS[:1], 'a title').axes[0]
+    figure = plot(table, COLUMNS[:1], 'a title')
+    axis = figure.axes[0]
     assert axis.get_title() == 'a title'
-    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert 'gt_known of the whole view' in labels and 'gt_known' in labels
     names = [text.get_text() for text in axis.get_xticklabels()]
     if numeric:
