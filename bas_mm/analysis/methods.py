@@ -333,7 +333,9 @@ def describe_budget(cfg: Config) -> dict[str, str]:
     """
     train, loader = cfg.get('train_cfg') or {}, cfg.get('train_dataloader') or {}
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    model = cfg.get('model') or {}
+    # of two networks, that which says where
+    backbone = (model.get('localizer') or model).get('backbone') or {}
     view = [
         one.get('crop_size', one.get('scale'))
         for one in first_dataset(loader).get('pipeline') or ()

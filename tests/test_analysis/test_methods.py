@@ -144,6 +144,8 @@ def test_budgets(folder):
         'trunk': 'MobileNetV1',
         'training view': '64',
     }
+    two = Config(dict(cam.cfg.to_dict(), model=dict(localizer=cam.cfg.model)))
+    assert describe_budget(two) == describe_budget(cam.cfg)
     longer = Config(cam.cfg.to_dict())
     longer.train_cfg.max_epochs = 9
     longer.train_dataloader.batch_size = 2
