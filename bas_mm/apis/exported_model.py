@@ -140,12 +140,16 @@ def open_exported(model: Any, weights: Any, view: str) -> ExportedModel | None:
         ValueError: If weights or another view are asked for.
     """
     end = FORMATS['onnx'].end
-    given = [one for one in (model, weights) if isinstance(one, (str, os.PathLike))]
-    exported = [one for one in given if os.fspath(one).endswith(end)]
+    given = [one for one in (model, weights) if one is not None]
+    exported = [
+        os.fspath(one)
+        for one in given
+        if isinstance(one, (str, os.PathLike)) and os.fspath(one).endswith(end)
+    ]
     if not exported:
         return None
-    path = os.fspath(exported[0])
-    if len(given) > 1 or (model is not None and not given):
+    path = exported[0]
+    if len(given) > 1:
         raise ValueError(f'{path} is a whole model: give no config or weights with it.')
     if view != 'full':
         raise ValueError(
