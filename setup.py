@@ -78,6 +78,8 @@ setup(
         'pretrained': PRETRAINED,
         # The page of `bas-mm webapp`.
         'webapp': ['gradio>=6.31'],
+        # Models as ONNX files: `bas-mm export-model`, and to run them.
+        'deploy': ['onnx>=1.23', 'onnxruntime>=1.23', 'onnxscript>=0.7.2'],
         # Backbones of timm, through mmpretrain's TIMMBackbone.
         'timm': ['timm>=1.0'],
         'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],
@@ -85,6 +87,9 @@ setup(
             'gradio>=6.31',
             'hypothesis>=6.100',
             'mypy>=2.4',
+            'onnx>=1.23',
+            'onnxruntime>=1.23',
+            'onnxscript>=0.7.2',
             'pycocotools>=2.0.11',
             'pytest>=8',
             'pytest-cov>=6',

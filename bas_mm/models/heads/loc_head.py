@@ -228,7 +228,7 @@ class AgnosticHead(LocHead):
     @staticmethod
     def no_logits(feats: Sequence[torch.Tensor]) -> torch.Tensor:
         """Give the logits of no classifier: zeros, ``(B, 1)`` float32."""
-        return torch.zeros(len(feats[-1]), 1, device=feats[-1].device)
+        return torch.zeros(feats[-1].shape[0], 1, device=feats[-1].device)
 
     def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
         """Give the map of no class, as float32, for each asked class.

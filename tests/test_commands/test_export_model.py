@@ -1,0 +1,38 @@
+"""``bas-mm export-model``."""
+
+import json
+
+import pytest
+
+from tests.helpers.commands import call
+from tests.helpers.inference import make_folder
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_folder(tmp_path))
+    return tmp_path
+
+
+def test_a_checkpoint_becomes_a_file(folder, capsys):
+    """Which localizes as the checkpoint does."""
+    call('export-model', 'tiny.pth', '--topk', 1, '--threshold', 0.3)
+    out = capsys.readouterr().out
+    assert 'tiny.onnx (' in out and 'its boxes: tiny_recipe.py' in out
+    assert 'Largest differences to the model itself: scores ' in out
+    found = []
+    for words in (
+        ['--model', 'tiny.onnx'],
+        ['--model', 'tiny.pth', '--topk', 1, '--threshold', 0.3],
+    ):
+        call('localize', 'data', *words, '--no-pictures', '--out-dir', words[1][5:])
+        text = (folder / words[1][5:] / 'results.json').read_text()
+        found.append([one['bbox'] for one in json.loads(text)['annotations']])
+    assert len(found[0]) == 6 and found[0] == found[1]
+
+
+def test_wrong_options(folder):
+    with pytest.raises(SystemExit, match=r'--format pt2 needs an --out .* in \.pt2'):
+        call('export-model', 'tiny.pth', '--format', 'pt2', '--out', 'a.onnx')
+    with pytest.raises(SystemExit, match='none.pth'):
+        call('export-model', 'none.pth')
