@@ -41,6 +41,8 @@ _LAZY = {
             'GCNetHead',
             'I2CLoss',
             'LOSTHead',
+            'ORNetHead',
+            'ORNetRefineHead',
             'RAMLoss',
             'RCAMHead',
             'SATHead',

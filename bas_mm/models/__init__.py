@@ -15,7 +15,7 @@ from bas_mm.models.classifiers import (
 from bas_mm.models.data_preprocessor import WSOLDataPreprocessor
 from bas_mm.models.descriptors import DDT, ddt
 from bas_mm.models.ellipse import EllipseMask, ellipse_mask
-from bas_mm.models.erasing import keep_below
+from bas_mm.models.erasing import attentive_erasing, keep_below
 from bas_mm.models.heads import (
     ACoLHead,
     AgnosticHead,
@@ -29,6 +29,8 @@ from bas_mm.models.heads import (
     GCNetHead,
     LocHead,
     LOSTHead,
+    ORNetHead,
+    ORNetRefineHead,
     RCAMHead,
     SATHead,
     SegHead,
@@ -86,7 +88,9 @@ __all__ = [
     'LocHead',
     'Localizer',
     'MobileNetV1',
+    'ORNetHead',
     'ORNetLoss',
+    'ORNetRefineHead',
     'RAMLoss',
     'RCAMHead',
     'SATHead',
@@ -106,6 +110,7 @@ __all__ = [
     'WSOLInceptionV3',
     'ZoomRefiner',
     'adl_maps',
+    'attentive_erasing',
     'c2am_losses',
     'clamped_cam',
     'ddt',

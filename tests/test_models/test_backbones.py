@@ -269,13 +269,16 @@ def test_efficientnet_lite0_frozen_stages():
         if m is not model.blocks[:5] and hasattr(m, 'eps')
     )
     assert all(p.requires_grad for p in EfficientNetLite0().parameters())
+    whole = EfficientNetLite0(frozen_stages=8)
+    assert not any(p.requires_grad for p in whole.parameters())
+    assert not whole.train().conv_head.bn.training
 
 
 @pytest.mark.parametrize(
     'kwargs, message',
     [
         (dict(strides=(1, 2)), '7 stages.*gives 2 strides'),
-        (dict(frozen_stages=8), 'frozen_stages.*-1 to 7, got 8'),
+        (dict(frozen_stages=9), 'frozen_stages.*-1 to 8, got 9'),
     ],
 )
 def test_efficientnet_lite0_bad_options(kwargs, message):

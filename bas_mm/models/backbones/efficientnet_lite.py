@@ -42,7 +42,8 @@ class EfficientNetLite0(BaseBackbone):
             the stock network's features, and new ones between them. For
             weights that are used as they are.
         frozen_stages: The stem and so many of the stages keep their
-            weights and BatchNorm statistics. -1 freezes nothing.
+            weights and BatchNorm statistics, the last convolution being an
+            eighth. -1 freezes nothing.
         with_cp: Trade speed for memory by gradient checkpointing.
         init_cfg: Initialization config.
     """
@@ -73,10 +74,10 @@ class EfficientNetLite0(BaseBackbone):
                 f'EfficientNetLite0 has {len(self.stages)} stages, but '
                 f'`model.backbone.strides` gives {len(strides)} strides.'
             )
-        if not -1 <= frozen_stages <= len(self.stages):
+        if not -1 <= frozen_stages <= len(self.stages) + 1:
             raise ValueError(
                 f'`model.backbone.frozen_stages` must be -1 to '
-                f'{len(self.stages)}, got {frozen_stages}.'
+                f'{len(self.stages) + 1}, got {frozen_stages}.'
             )
         self.frozen_stages = frozen_stages
         layer_cfg = dict(norm_cfg=dict(type='BN', eps=1e-3), act_cfg=dict(type='ReLU6'))
@@ -136,7 +137,8 @@ class EfficientNetLite0(BaseBackbone):
         if self.frozen_stages < 0:
             return
         depth = sum(stage[3] for stage in self.stages[: self.frozen_stages])
-        for module in (self.conv_stem, *self.blocks[:depth]):
+        last = (self.conv_head,) if self.frozen_stages > len(self.stages) else ()
+        for module in (self.conv_stem, *self.blocks[:depth], *last):
             module.eval()
             module.requires_grad_(False)
 

@@ -104,8 +104,8 @@ class TwoNetworks(Localizer, BaseModel):
                 without weights, or a part that is not trained has none.
             FileNotFoundError: If the file of a part is not there.
         """
-        for name in {*PARTS} - {*self.learn} if self.learn else ():
-            _require_weights(name, getattr(self, name))
+        for name in PARTS if self.learn else ():
+            _require_weights(name, getattr(self, name), name in self.learn)
         trunk = getattr(self.classifier, 'backbone', self.classifier)
         with require_loaded(trunk, 'model.classifier.backbone'):
             super().init_weights()
@@ -211,20 +211,23 @@ def _prepare(network: Any, inputs: torch.Tensor) -> torch.Tensor:
     return network.data_preprocessor(dict(inputs=inputs))['inputs']
 
 
-def _require_weights(name: str, part: nn.Module) -> None:
-    """Check that a part which is not trained brings weights that are there."""
+def _require_weights(name: str, part: nn.Module, learns: bool) -> None:
+    """Check that weights are there: all that are named, and of what is not trained."""
     init = getattr(part, 'init_cfg', None) or {}
     path = init.get('checkpoint') if isinstance(init, dict) else None
     option = f'model.{name}.init_cfg.checkpoint'
     if not path:
+        if learns:
+            return
         raise ValueError(
             f'The {name} does not learn here (model.learn) and has no weights: give '
             f'those of a training with --cfg-options {option}=FILE '
             f'model.{name}.init_cfg.type=Pretrained.'
         )
     if '://' not in path and not osp.isfile(path):
+        begins = 'begins' if learns else 'does not learn here (model.learn), but comes'
         raise FileNotFoundError(
-            f'The {name} does not learn here (model.learn), and the weights of its own '
-            f'training are not there: {path}. Train it first, or give the file with '
-            f'--cfg-options {option}=FILE.'
+            f'The {name} {begins} with the weights of a training of its own, which are '
+            f'not there: {path}. Train it first, or give the file with --cfg-options '
+            f'{option}=FILE.'
         )

@@ -9,6 +9,7 @@ from bas_mm.models.heads.eil_head import EILHead
 from bas_mm.models.heads.gcnet_head import GCNetHead
 from bas_mm.models.heads.loc_head import AgnosticHead, LocHead
 from bas_mm.models.heads.lost_head import LOSTHead, lost
+from bas_mm.models.heads.ornet_head import ORNetHead, ORNetRefineHead
 from bas_mm.models.heads.rcam_head import RCAMHead, threshold_avg_pool
 from bas_mm.models.heads.sat_head import SATHead, sat_losses
 from bas_mm.models.heads.spg_head import SPGHead, spg_losses
@@ -30,6 +31,8 @@ __all__ = [
     'GCNetHead',
     'LOSTHead',
     'LocHead',
+    'ORNetHead',
+    'ORNetRefineHead',
     'RCAMHead',
     'SATHead',
     'SPGHead',
