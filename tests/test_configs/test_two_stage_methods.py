@@ -27,6 +27,7 @@ TRUNKS = dict(
     c2am=('resnet50',),
     spol=('resnet50',),
     gcnet=('vgg16', 'resnet50', 'inception-v3'),
+    ornet=('vgg16',),
 )
 PATHS = {p.stem: p for m in TRUNKS for p in sorted((ROOT / m).glob(f'{m}_*.py'))}
 LOSSES = dict(
@@ -34,6 +35,7 @@ LOSSES = dict(
     c2am={'loss_cls', 'loss_push', 'loss_pull_fg', 'loss_pull_bg'},
     spol={'loss_cls', 'loss_mask'},
     gcnet={'loss_object', 'loss_rest', 'loss_size'},
+    ornet={'loss_object', 'loss_entropy', 'loss_area'},
 )
 SIZE = 64
 
@@ -83,15 +85,21 @@ def test_the_classifier_is_cam_and_so_is_what_is_around(name):
         last = f'work_dirs/cam_{rest}/epoch_{cam.train_cfg.max_epochs}.pth'
         assert init.checkpoint == last and cfg.model.learn == ('localizer',)
     assert cfg.model.classifier == cam.model
-    for key in ('backbone', 'data_preprocessor'):
-        assert cfg.model.localizer[key] == cam.model[key], key
-    assert cfg.model.localizer.neck.start == cam.model.neck.start
+    same = dict(data_preprocessor=cam.model.data_preprocessor)
+    heads = ['model.classifier.head']
+    if name.startswith('ornet'):  # another trunk, and as many classes
+        heads.insert(0, 'model.localizer.head')
+        assert cfg.model.localizer.head.num_classes == cam.model.head.num_classes
+    else:
+        same['backbone'] = cam.model.backbone
+        assert cfg.model.localizer.neck.start == cam.model.neck.start
+    assert {key: cfg.model.localizer[key] for key in same} == same
     for key in ('test_dataloader', 'val_dataloader', 'test_evaluator', 'train_cfg'):
         assert cfg[key] == cam[key], key
     # true boxes and masks have no name in training
     text = str(cfg.train_dataloader.dataset.pipeline)
     assert 'LoadLocAnnotations' not in text and 'gt_' not in text
-    assert head_keys(cfg.model) == ['model.classifier.head']
+    assert head_keys(cfg.model) == heads
     assert Config.fromstring(cfg.pretty_text, '.py').model == cfg.model
 
 
@@ -235,3 +243,47 @@ def test_what_a_config_learns_from_is_made_by_its_stages(name):
                 checkpoint = checkpoint[key]
             last = f'epoch_{first.train_cfg.max_epochs}.pth'
             assert checkpoint == f'work_dirs/{stage["config"]}/{last}'
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'ornet').glob('ornet-cam_*.py')))
+def test_the_first_stage_of_ornet(path):
+    """Its trunk and U-Net are what the second stage begins with."""
+    cfg = Config.fromfile(path)
+    data = path.stem.split('_')[-1]
+    trunk = 'vgg16' if 'resnet50' in path.stem else 'efficientnet-lite0'
+    second = load(f'ornet_{trunk}_{data}').model.localizer
+    last = f'work_dirs/{path.stem}/epoch_{cfg.train_cfg.max_epochs}.pth'
+    assert second.init_cfg.checkpoint == last
+    assert second.neck.end == cfg.model.neck.start
+    shared = {'num_classes', 'map_channels', 'width', 'momentum'}
+    for key in shared & {*cfg.model.head, *second.head}:
+        assert second.head[key] == cfg.model.head[key], key
+    cfg.model.backbone.init_cfg = second.init_cfg = None
+    torch.manual_seed(0)
+    first, then = MODELS.build(cfg.model), MODELS.build(second)
+    first.init_weights()
+    state = first.state_dict()
+    fits = {k for k, v in then.state_dict().items() if k in state}
+    assert fits == set(then.state_dict()) and first.neck.feat_channels[0] == (
+        cfg.model.head.map_channels
+    )
+    then.load_state_dict({k: state[k] for k in fits})
+    assert not any(p.requires_grad for p in then.backbone.parameters())
+    with torch.no_grad():
+        views = torch.rand(1, 3, SIZE, SIZE)
+        stems = first.eval().neck(views)[0], then.eval().neck(views)[-1]
+    torch.testing.assert_close(*stems)
+    assert stems[0].shape[2:] == (SIZE // 4, SIZE // 4)
+
+
+@pytest.mark.parametrize('lost', ['localizer', 'classifier'])
+def test_without_what_comes_first_ornet_says_what_to_do(lost, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = 'ornet-cam' if lost == 'localizer' else 'cam'
+    path = rf'work_dirs/{first}_efficientnet-lite0_toy/epoch_9\.pth\. Train it first'
+    options = []
+    if lost == 'classifier':
+        Path('l.pth').write_bytes(b'')
+        options = ['--cfg-options', 'model.localizer.init_cfg.checkpoint=l.pth']
+    with pytest.raises(SystemExit, match=f'The {lost} .*{path}.*model.{lost}.init_cfg'):
+        call('train', 'ornet_efficientnet-lite0_toy', *options)
