@@ -81,6 +81,23 @@ def test_no_relu_on_the_logit_maps_and_the_same_weights_to_start_from(name):
         assert resolve(init['checkpoint'])
 
 
+@pytest.mark.parametrize('trunk', [*TRUNKS, LITE])
+def test_cam_on_openimages_differs_in_the_method_alone(trunk):
+    cfg = load(f'bas-ijcv_{trunk}_openimages')
+    cam = Config.fromfile(ROOT / 'cam' / f'cam_{trunk}_openimages.py')
+    keys = {*cam} - {'model', 'default_hooks'}
+    assert {k: cam[k] for k in keys} == {k: cfg[k] for k in keys}
+    for key in ('backbone', 'neck', 'data_preprocessor'):
+        assert cam.model[key] == cfg.model[key], key
+    assert cam.model.type == 'bas_mm.CAMClassifier'
+    own = {**cfg.model.head, 'type': 'bas_mm.CAMHead'}
+    for key in ('loss', 'map_channels'):
+        del own[key]
+    init = own.pop('init_cfg')
+    init.pop('override', None)  # of the generator
+    assert {**own, 'init_cfg': init} == cam.model.head
+
+
 def test_views_of_openimages():
     """Cut at random to train on, whole to test on."""
     cfg = load('bas-ijcv_resnet50_openimages')

@@ -23,10 +23,10 @@ from tests.helpers.commands import call
 
 ROOT = Path(__file__).parents[2] / 'configs'
 TRUNKS = dict(
-    psol=('vgg16', 'resnet50', 'inception-v3'),
-    c2am=('resnet50',),
-    spol=('resnet50',),
-    gcnet=('vgg16', 'resnet50', 'inception-v3'),
+    psol=('vgg16', 'resnet50', 'inception-v3', 'mobilenet-v1'),
+    c2am=('vgg16', 'resnet50', 'inception-v3', 'mobilenet-v1'),
+    spol=('vgg16', 'resnet50', 'inception-v3'),
+    gcnet=('vgg16', 'resnet50', 'inception-v3', 'mobilenet-v1'),
     ornet=('vgg16',),
 )
 PATHS = {p.stem: p for m in TRUNKS for p in sorted((ROOT / m).glob(f'{m}_*.py'))}
