@@ -17,3 +17,11 @@ model = dict(
         ),
     ),
 )
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            'head.generator': dict(lr_mult=50),
+            'head.classifier_of_maps': dict(lr_mult=50),
+        }
+    )
+)

@@ -19,5 +19,5 @@ model = dict(
     ),
 )
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'head.classifier_of_maps.bias': dict(lr_mult=20)})
+    paramwise_cfg=dict(custom_keys={'head.generator': dict(lr_mult=1)})
 )

@@ -96,6 +96,9 @@ class ORNetHead(CAMHead):
     a reading. The trunk is cut right behind its stem (``model.neck.start``).
     A U-Net reads its features; they pass the rest of the trunk as they are,
     which gives the scores, and a second time multiplied by the attention.
+    Nothing here rewards a small map, and a learned scale of the attention would
+    make it a constant: its BatchNorm stays without one, so that the attention
+    of a batch is around 0.5.
 
     Args:
         *args: Those of :class:`bas_mm.models.CAMHead`.
@@ -118,6 +121,7 @@ class ORNetHead(CAMHead):
         super().__init__(*args, **kwargs)
         n = self.num_classes
         self.generator = UNetGenerator(map_channels, n, width, momentum)
+        self.generator.attention[1].requires_grad_(False)
         self.classifier_of_maps = nn.Conv2d(n, n, 1)
 
     def class_maps(self, acts: Acts, classes: torch.Tensor) -> torch.Tensor:
