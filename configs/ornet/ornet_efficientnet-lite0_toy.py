@@ -32,6 +32,8 @@ model = dict(
             width=16,
             momentum=0.1,
             threshold='auto',
+            # the authors' weights are for a hundred times as many steps
+            loss=dict(type='bas_mm.ORNetLoss', entropy_weight=0.2, area_weight=0.3),
         ),
         init_cfg=dict(
             type='Pretrained',
@@ -46,4 +48,8 @@ model = dict(
         **_base_.model,
     ),
 )
-optim_wrapper = dict(_delete_=True, optimizer=dict(type='Adam', lr=1e-3))
+optim_wrapper = dict(
+    _delete_=True,
+    optimizer=dict(type='Adam', lr=1e-3),
+    paramwise_cfg=dict(custom_keys={'generator.attention.1': dict(lr_mult=10)}),
+)
