@@ -32,8 +32,8 @@ model = dict(
             width=16,
             momentum=0.1,
             threshold='auto',
-            # the authors' weights are for a hundred times as many steps
-            loss=dict(type='bas_mm.ORNetLoss', entropy_weight=0.2, area_weight=0.3),
+            # the authors' weight is for a hundred times as many steps
+            loss=dict(type='bas_mm.ORNetLoss', area_weight=0.3),
         ),
         init_cfg=dict(
             type='Pretrained',
