@@ -32,7 +32,6 @@ from bas_mm.utils.configs import (
     build_dataset,
     find_config,
     first_dataset,
-    head_keys,
     read_config,
     share_pseudo_labels,
 )
@@ -273,28 +272,26 @@ def cut_settings(
     """
     if threshold == 'config':
         return {}, []
-    settings: dict[str, Any] = {}
-    notes = []
-    for key in head_keys(cfg.model):
-        try:
-            merge_options(Config(cfg.to_dict()), {f'{key}.threshold': threshold})
-        except ValueError:  # a head that has none
-            continue
-        settings[f'{key}.threshold'] = threshold
-        head = cfg
-        for part in key.split('.'):
-            head = head[part]
-        if head.get('percentile') is not None:
-            settings[f'{key}.percentile'] = None
-            notes.append(
-                f'The percentile of {name} ({key}.percentile={head.percentile:g}) is '
-                'out of use beside the common threshold.'
-            )
-    if not settings:
-        notes.append(
+    model, key = cfg.model, 'model.head'
+    if 'localizer' in model:  # of two networks, that which says where
+        model, key = model.localizer, 'model.localizer.head'
+    try:
+        merge_options(Config(cfg.to_dict()), {f'{key}.threshold': threshold})
+    except ValueError:  # a head that has none
+        note = (
             f'The head of {name} takes no threshold: its boxes are not cut from maps.'
         )
-    return settings, notes
+        return {}, [note]
+    settings: dict[str, Any] = {f'{key}.threshold': threshold}
+    percentile = model.head.get('percentile')
+    if percentile is None:
+        return settings, []
+    settings[f'{key}.percentile'] = None
+    note = (
+        f'The percentile of {name} ({key}.percentile={percentile:g}) is out of use '
+        'beside the common threshold.'
+    )
+    return settings, [note]
 
 
 def check_images(methods: Sequence[Method]) -> None:

@@ -128,6 +128,9 @@ def test_one_threshold_for_all_kinds_of_heads():
     assert cut_settings(rcam, 'RCAM', 'config') == ({}, [])
     cam = dict(head=dict(type='bas_mm.CAMHead'))
     linear = dict(head=dict(type='LinearClsHead'))
+    agnostic = dict(head=dict(type='bas_mm.C2AMHead', in_channels=4))
+    two = Config(dict(model=dict(localizer=agnostic, classifier=cam)))
+    assert list(cut_settings(two, 'x', 0.2)[0]) == ['model.localizer.head.threshold']
     two = Config(dict(model=dict(localizer=cam, classifier=linear)))
     assert cut_settings(two, 'x', 0.2) == ({'model.localizer.head.threshold': 0.2}, [])
     settings, (note,) = cut_settings(Config(dict(model=linear)), 'PSOL', 0.2)
