@@ -22,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bas_mm.engine.merged_steps import merge_by_default
 from bas_mm.engine.summary_hook import config_hash
 from bas_mm.evaluation.bootstrap import quiet
 from bas_mm.utils.files import write_atomic
@@ -77,7 +78,9 @@ class Trainee:
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         self.device = device
         self.model = MODELS.build(cfg.model).to(device)
-        self.optim = build_optim_wrapper(self.model, copy.deepcopy(cfg.optim_wrapper))
+        self.optim = build_optim_wrapper(
+            self.model, merge_by_default(cfg.optim_wrapper)
+        )
         loader = copy.deepcopy(dict(cfg.train_dataloader))
         loader.pop('prefetch_factor', None)
         loader.update(num_workers=0, persistent_workers=False)
