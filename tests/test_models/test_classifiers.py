@@ -87,6 +87,33 @@ def test_bas_equals_the_formulas_with_a_copied_f2(trunk, mask):
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
+@pytest.mark.parametrize('trunk', ['mobilenet-v1', 'resnet50'])
+def test_channels_last_is_a_layout_and_nothing_else(trunk):
+    """Of views and weights; loading keeps it."""
+    labels = make_samples(1, 4, 0)
+    data = dict(inputs=list(torch.randint(0, 255, (3, 3, 64, 64)).byte()))
+    found = []
+    for last in (False, True):
+        model = build_model(
+            trunk=trunk, model=dict(data_preprocessor=dict(channels_last=last))
+        )
+        model.load_state_dict(found[0][0].state_dict() if last else model.state_dict())
+        kernels = [p for p in model.parameters() if p.dim() == 4]
+        layout = torch.channels_last if last else torch.contiguous_format
+        assert all(p.is_contiguous(memory_format=layout) for p in kernels)
+        views = model.data_preprocessor(data)['inputs'].double()
+        assert views.is_contiguous(memory_format=layout)
+        start = copy.deepcopy(model)
+        losses = model.train().double().loss(views, labels)
+        total(losses).backward()
+        found.append((start, losses, [p.grad for p in model.parameters()]))
+    (_, losses, grads), (_, other_losses, other_grads) = found
+    for name in TERMS:
+        torch.testing.assert_close(losses[name], other_losses[name], rtol=1e-5, atol=0)
+    for ours, theirs in zip(grads, other_grads):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-7)
+
+
 def test_frozen_pass_gives_no_gradient_to_f2_and_head():
     model = build_model(loss=dict(type='bas_mm.AMCLoss', alpha=0, beta=0)).train()
     losses = model.loss(torch.randn(2, 3, 64, 64), make_samples(0, 1))
