@@ -92,7 +92,7 @@ class Trainee:
         """Train a step, and give its time in seconds."""
         batch = copy.deepcopy(self.batch)  # an augmentation may write into it
         self.model.train()
-        with _epoch(self.epoch):
+        with at_epoch(self.epoch):
             self._wait()
             start = time.perf_counter()
             self.model.train_step(batch, self.optim)
@@ -164,7 +164,7 @@ class _Reads(TorchDispatchMode):
 
 
 @contextmanager
-def _epoch(epoch: int) -> Iterator[None]:
+def at_epoch(epoch: int) -> Iterator[None]:
     """Let losses believe that it is this epoch."""
     hub = MessageHub.get_current_instance()
     before = hub.runtime_info.get('epoch', 0)

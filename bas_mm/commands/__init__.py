@@ -34,6 +34,7 @@ COMMANDS = {
     'ablate': 'the ablations of the paper, or runs of your own',
     'activation-study': 'activation and cross-entropy of masked features',
     'backbones': 'try which backbones can be cut',
+    'benchmark': 'time a training step beside a plain one',
     'benchmark-sweep': 'time the sweep over thresholds',
 }
 
