@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from bas_mm.utils.env import check_environment
+from bas_mm.commands import runs_no_command
 
-check_environment()
+if not runs_no_command():  # `bas-mm --help` does not wait for torch
+    from bas_mm.utils.env import check_environment
 
-from bas_mm.engine.checkpoint import use_safe_checkpoints  # noqa: E402
+    check_environment()
 
-use_safe_checkpoints()
+    from bas_mm.engine.checkpoint import use_safe_checkpoints
+
+    use_safe_checkpoints()
 
 __version__ = '0.2.0'
 

@@ -39,6 +39,12 @@ LOOPS = Registry(
 RUNNERS = Registry(
     'runner', parent=_mmengine.RUNNERS, scope='bas_mm', locations=['bas_mm.engine']
 )
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optim_wrapper constructor',
+    parent=_mmengine.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='bas_mm',
+    locations=['bas_mm.engine'],
+)
 VISUALIZERS = Registry(
     'visualizer',
     parent=_mmengine.VISUALIZERS,
@@ -53,6 +59,7 @@ __all__ = [
     'LOOPS',
     'METRICS',
     'MODELS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
     'RUNNERS',
     'TRANSFORMS',
     'VISUALIZERS',

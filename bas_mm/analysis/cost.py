@@ -22,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bas_mm.engine.merged_steps import merge_by_default
 from bas_mm.engine.summary_hook import config_hash
 from bas_mm.evaluation.bootstrap import quiet
 from bas_mm.utils.files import write_atomic
@@ -77,7 +78,9 @@ class Trainee:
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         self.device = device
         self.model = MODELS.build(cfg.model).to(device)
-        self.optim = build_optim_wrapper(self.model, copy.deepcopy(cfg.optim_wrapper))
+        self.optim = build_optim_wrapper(
+            self.model, merge_by_default(cfg.optim_wrapper)
+        )
         loader = copy.deepcopy(dict(cfg.train_dataloader))
         loader.pop('prefetch_factor', None)
         loader.update(num_workers=0, persistent_workers=False)
@@ -89,7 +92,7 @@ class Trainee:
         """Train a step, and give its time in seconds."""
         batch = copy.deepcopy(self.batch)  # an augmentation may write into it
         self.model.train()
-        with _epoch(self.epoch):
+        with at_epoch(self.epoch):
             self._wait()
             start = time.perf_counter()
             self.model.train_step(batch, self.optim)
@@ -161,7 +164,7 @@ class _Reads(TorchDispatchMode):
 
 
 @contextmanager
-def _epoch(epoch: int) -> Iterator[None]:
+def at_epoch(epoch: int) -> Iterator[None]:
     """Let losses believe that it is this epoch."""
     hub = MessageHub.get_current_instance()
     before = hub.runtime_info.get('epoch', 0)

@@ -11,6 +11,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 #: Name of each command, and what it does. Its module has its name, with ``_``.
@@ -34,8 +35,23 @@ COMMANDS = {
     'ablate': 'the ablations of the paper, or runs of your own',
     'activation-study': 'activation and cross-entropy of masked features',
     'backbones': 'try which backbones can be cut',
+    'benchmark': 'time a training step beside a plain one',
     'benchmark-sweep': 'time the sweep over thresholds',
 }
+
+
+def runs_no_command() -> bool:
+    """Tell a ``bas-mm`` that only says which commands there are.
+
+    It needs none of the packages below, whose import takes seconds.
+
+    Returns:
+        Whether this process is ``bas-mm`` or ``python -m bas_mm``, and its first
+        word is no command: ``--help``, ``--version``, or a mistake.
+    """
+    program = ''.join(sys.orig_argv[-len(sys.argv) :][:1])  # as it was started
+    here = Path(program).name in ('bas-mm', 'bas-mm.exe', 'bas_mm')
+    return here and not set(sys.argv[1:2]) & set(COMMANDS)
 
 
 class Parser(argparse.ArgumentParser):

@@ -4,6 +4,7 @@ from bas_mm.engine.checkpoint_hook import AtomicCheckpointHook
 from bas_mm.engine.class_check_hook import ClassCheckHook
 from bas_mm.engine.finite_hook import FiniteHook
 from bas_mm.engine.grid_hook import GridHook
+from bas_mm.engine.merged_steps import MergedOptimWrapperConstructor
 from bas_mm.engine.monitor_hook import WSOLMonitorHook
 from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.engine.settings_hook import SettingsHook
@@ -20,6 +21,7 @@ __all__ = [
     'ClsWarmupHook',
     'FiniteHook',
     'GridHook',
+    'MergedOptimWrapperConstructor',
     'ResumableRunner',
     'ResumableTrainLoop',
     'StopHook',

@@ -4,11 +4,14 @@ import copy
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from bas_mm.engine.checkpoint_hook import AtomicCheckpointHook
+from bas_mm.engine.merged_steps import merge_by_default
 from bas_mm.engine.resume import (
     changed_settings,
     explain_changes,
@@ -28,7 +31,9 @@ class ResumableRunner(Runner):
     differs: mmengine's ``CheckpointHook`` is replaced by
     :class:`AtomicCheckpointHook` and its epoch loop by
     :class:`ResumableTrainLoop`; SIGTERM, SIGINT and SIGUSR1 leave a checkpoint
-    of the last whole step; ``resume`` takes the newest checkpoint that is
+    of the last whole step; an optimizer steps over merged groups
+    (:class:`MergedOptimWrapperConstructor`) unless ``optim_wrapper.constructor``
+    names another; ``resume`` takes the newest checkpoint that is
     whole, refuses an empty work dir, and refuses other settings than those of
     the checkpoint.
 
@@ -53,6 +58,12 @@ class ResumableRunner(Runner):
             if kind == 'EpochBasedTrainLoop' or (kind is None and by_epoch):
                 return ResumableTrainLoop(self, self._train_dataloader, **cfg)
         return super().build_train_loop(loop)
+
+    def build_optim_wrapper(
+        self, optim_wrapper: Optimizer | OptimWrapper | dict
+    ) -> OptimWrapper | OptimWrapperDict:
+        """Build the optimizer and its wrapper, by default with merged steps."""
+        return super().build_optim_wrapper(merge_by_default(optim_wrapper))
 
     @staticmethod
     def build_dataloader(

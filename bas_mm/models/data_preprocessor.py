@@ -18,8 +18,11 @@ class WSOLDataPreprocessor(ClsDataPreprocessor):
 
     Args:
         channels_last: Lay the views out channels-last, and with them
-            everything after: the same numbers, faster with depthwise convs
-            on CPU and under AMP on GPU.
+            everything after; the weights too, in the models of this package.
+            The same numbers, to rounding. On one thread of a CPU a BAS step of
+            8 images then takes 0.83 of its time with EfficientNet-Lite0, but 1.09
+            with MobileNetV1 and 1.04 with ResNet50. The weights change nothing
+            there (0.99 to 1.01); GPUs would lay them out at every pass.
         **kwargs: Passed to :class:`mmpretrain.models.ClsDataPreprocessor`.
     """
 

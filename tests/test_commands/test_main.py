@@ -1,11 +1,13 @@
 """What all commands share."""
 
+import sys
+
 import pytest
 
 import bas_mm
 from bas_mm.commands import COMMANDS, build_parser, main
 from tests.helpers.classifier import make_folder
-from tests.helpers.commands import call
+from tests.helpers.commands import call, run
 from tests.helpers.inference import make_files
 
 
@@ -26,6 +28,35 @@ def test_every_command_has_a_parser_and_a_long_help(name):
 def test_version(capsys):
     main(['--version'])
     assert capsys.readouterr().out == f'bas-mm {bas_mm.__version__}\n'
+
+
+def loads_torch(folder, *words, code=0):
+    done = run(folder, sys.executable, '-X', 'importtime', *words, code=code)
+    modules = {line.split('|')[-1].strip() for line in done.stderr.splitlines()}
+    assert 'bas_mm.commands' in modules
+    return 'torch._C' in modules
+
+
+def test_only_a_command_waits_for_torch(tmp_path):
+    script = 'from bas_mm.commands import main\nmain()\n'
+    (tmp_path / 'bas-mm').write_text(script)  # as pip writes it
+    for words in (['--help'], ['-h'], [], ['--version']):
+        assert not loads_torch(tmp_path, '-m', 'bas_mm', *words), words
+        assert not loads_torch(tmp_path, 'bas-mm', *words), words
+    assert not loads_torch(tmp_path, 'bas-mm', 'trian', code=1)
+    assert loads_torch(tmp_path, 'bas-mm', 'check', '--help')
+
+
+def test_whoever_else_imports_the_package_has_its_loaders(tmp_path):
+    (tmp_path / 'other.py').write_text(
+        'import bas_mm\n'
+        'from mmengine.runner.checkpoint import CheckpointLoader\n'
+        'loaders = {x.__module__ for x in CheckpointLoader._schemes.values()}\n'
+        "assert 'bas_mm.engine.checkpoint' in loaders\n"
+    )
+    assert loads_torch(tmp_path, 'other.py', '--help')
+    assert loads_torch(tmp_path, '-c', 'import bas_mm', 'bas_mm', '--help')
+    assert loads_torch(tmp_path, '-m', 'bas_mm.commands.check', '--help')
 
 
 def test_a_command_that_does_not_exist():

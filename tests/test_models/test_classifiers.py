@@ -10,6 +10,7 @@ from mmengine.logging import MessageHub
 from mmpretrain.registry import MODELS
 from torch import nn
 
+from bas_mm.analysis.step_benchmark import plain_losses
 from bas_mm.models import WSOLClassifier
 from bas_mm.structures import Acts
 from tests.helpers.models import PAPER_TRUNKS, build_model, make_samples
@@ -21,36 +22,6 @@ TERMS = ['loss_cls', 'loss_frg', 'loss_ac', 'loss_bas']
 def total(losses):
     """What mmengine adds up."""
     return sum(value for name, value in losses.items() if 'loss' in name)
-
-
-def copied_losses(model, x, labels, mask='feature'):
-    """BAS written out with a deep copy of f2, as the formulas stand."""
-    loss = model.head.loss_module
-    network = nn.Sequential(model.neck.f2, model.head.classifier)
-    frozen = copy.deepcopy(network).requires_grad_(False)
-    if mask == 'image':
-        f1 = copy.deepcopy(model.neck.f1).requires_grad_(False)
-    b = torch.arange(len(x))
-    feat = model.neck.f1(x)
-    logit_map = network(feat)
-    maps = torch.sigmoid(model.head.generator(feat))
-    fg = maps[b, labels][:, None]
-    s = logit_map.mean((2, 3))[b, labels].detach()
-    if mask == 'image':
-        up = F.interpolate(1 - fg, x.shape[2:], mode='bilinear')
-        masked = f1(x * up)
-    else:
-        masked = feat.detach() * (1 - fg)
-    s_bg = frozen(masked).mean((2, 3))[b, labels]
-    frg = (F.avg_pool2d(fg, fg.shape[-1] // logit_map.shape[-1]) * logit_map).mean(
-        (2, 3)
-    )
-    return dict(
-        loss_cls=F.cross_entropy(logit_map.mean((2, 3)), labels),
-        loss_frg=loss.alpha * F.cross_entropy(frg, labels),
-        loss_ac=loss.beta * fg.mean(),
-        loss_bas=loss.lambda_ * (s_bg / (s + 1e-8)).clamp(max=1).mean(),
-    )
 
 
 @pytest.mark.parametrize('mask', ['feature', 'image'])
@@ -71,7 +42,7 @@ def test_bas_equals_the_formulas_with_a_copied_f2(trunk, mask):
 
     losses = model.loss(x, make_samples(1, 4, 0))
     total(losses).backward()
-    expected = copied_losses(twin, x, labels, mask)
+    expected = plain_losses(twin, x, labels)
     sum(expected.values()).backward()
 
     assert [name for name in losses if 'loss' in name] == list(expected)
@@ -85,6 +56,33 @@ def test_bas_equals_the_formulas_with_a_copied_f2(trunk, mask):
     # one pass through the trunk moved the statistics, the frozen one did not
     for (name, ours), theirs in zip(model.named_buffers(), twin.buffers()):
         torch.testing.assert_close(ours, theirs, msg=name)
+
+
+@pytest.mark.parametrize('trunk', ['mobilenet-v1', 'resnet50'])
+def test_channels_last_is_a_layout_and_nothing_else(trunk):
+    """Of views and weights; loading keeps it."""
+    labels = make_samples(1, 4, 0)
+    data = dict(inputs=list(torch.randint(0, 255, (3, 3, 64, 64)).byte()))
+    found = []
+    for last in (False, True):
+        model = build_model(
+            trunk=trunk, model=dict(data_preprocessor=dict(channels_last=last))
+        )
+        model.load_state_dict(found[0][0].state_dict() if last else model.state_dict())
+        kernels = [p for p in model.parameters() if p.dim() == 4]
+        layout = torch.channels_last if last else torch.contiguous_format
+        assert all(p.is_contiguous(memory_format=layout) for p in kernels)
+        views = model.data_preprocessor(data)['inputs'].double()
+        assert views.is_contiguous(memory_format=layout)
+        start = copy.deepcopy(model)
+        losses = model.train().double().loss(views, labels)
+        total(losses).backward()
+        found.append((start, losses, [p.grad for p in model.parameters()]))
+    (_, losses, grads), (_, other_losses, other_grads) = found
+    for name in TERMS:
+        torch.testing.assert_close(losses[name], other_losses[name], rtol=1e-5, atol=0)
+    for ours, theirs in zip(grads, other_grads):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-7)
 
 
 def test_frozen_pass_gives_no_gradient_to_f2_and_head():

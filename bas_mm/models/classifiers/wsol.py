@@ -79,6 +79,8 @@ class WSOLClassifier(Localizer, ImageClassifier):
         for part in (*self.aux_losses, self.refiner):
             if hasattr(part, 'bind'):
                 part.bind(self)
+        if hasattr(self.data_preprocessor, 'memory_format'):
+            self.to(memory_format=self.data_preprocessor.memory_format)
 
     def init_weights(self) -> None:
         """Initialize; pretrained weights must reach the trunk.
