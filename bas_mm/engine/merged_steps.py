@@ -45,7 +45,8 @@ class MergedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if isinstance(kind, str):
                 with OPTIMIZERS.switch_scope_and_registry(None) as registry:
                     kind = registry.get(kind)
-            if takes_fused(kind, model.parameters()):
+            # an unknown one is mmengine's to name
+            if kind is not None and takes_fused(kind, model.parameters()):
                 self.optimizer_cfg = dict(self.optimizer_cfg, fused=True)
         wrapper = super().__call__(model)
         merge_steps(wrapper.optimizer)
