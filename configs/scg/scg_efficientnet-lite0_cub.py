@@ -2,7 +2,6 @@ _base_ = ['../bas/bas_efficientnet-lite0_cub.py']
 # nothing is trained: these are its weights
 stages = [dict(key='checkpoint', command='train', config='bas_efficientnet-lite0_cub')]
 model = dict(
-    head=dict(threshold=0.3),
     refiner=dict(
         type='bas_mm.SCGRefiner',
         first_threshold=0.1,

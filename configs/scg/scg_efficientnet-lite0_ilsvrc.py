@@ -4,7 +4,6 @@ stages = [
     dict(key='checkpoint', command='train', config='bas_efficientnet-lite0_ilsvrc')
 ]
 model = dict(
-    head=dict(threshold=0.3),
     refiner=dict(
         type='bas_mm.SCGRefiner',
         first_threshold=0.2,
