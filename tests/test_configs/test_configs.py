@@ -127,7 +127,11 @@ def test_optimizer_groups(backbone, data):
     assert not groups
 
 
-@pytest.mark.parametrize('name', NAMES)
+# those of OpenImages have masks to load, and a schedule of their own
+STANDARD = [name for name in NAMES if 'openimages' not in name]
+
+
+@pytest.mark.parametrize('name', STANDARD)
 def test_the_crop_can_be_taken_out(name):
     """The README's option for the view of the WSOL benchmark."""
     cfg = load(name)
@@ -137,7 +141,7 @@ def test_the_crop_can_be_taken_out(name):
     assert crop.crop_size == 224
 
 
-@pytest.mark.parametrize('name', CNNS)
+@pytest.mark.parametrize('name', [name for name in STANDARD if name in CNNS])
 def test_rate_over_the_epochs(name):
     cfg = load(name)
     if 'train_cfg' not in cfg:
