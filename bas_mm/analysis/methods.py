@@ -83,23 +83,22 @@ class Method(NamedTuple):
         Raises:
             RuntimeError: If a part of it fails.
         """
-        results = [one.result for one in self.jobs.values()]
-        number = results.index(job.result)
-        views = 0 if number else NUM_VIEWS
+        seeds = {one.result: seed for seed, one in self.jobs.items()}
+        seed = seeds[job.result]
+        before = self.stages.get(seed, ())
+        views = NUM_VIEWS if seed == next(iter(self.jobs)) else 0
         words = ['--dump', str(dump_path(job)), '--dump-views', str(views)]
         if self.settings:
             options = (f'{key}={value}' for key, value in self.settings.items())
             words += ['--cfg-options', *options]
-        seed = [*self.jobs][number]
-        make_stages(self.stages.get(seed, ()), job.env)
+        make_stages(before, job.env)
         with training(job):
             if self.trains:
                 train(job)
-            checkpoint = self.checkpoint(seed)
-            given = given_weights(self.stages.get(seed, ()))
-            if given is not None and not Path(str(checkpoint)).exists():
+            checkpoint, given = self.checkpoint(seed), given_weights(before)
+            if given and checkpoint and not Path(checkpoint).exists():
                 job.folder.mkdir(parents=True, exist_ok=True)
-                call('calibrate', job, str(given), '--out', str(checkpoint))
+                call('calibrate', job, str(given), '--out', checkpoint)
             test(job, checkpoint, *words)
 
     @property

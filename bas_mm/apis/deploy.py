@@ -1,6 +1,7 @@
 """Trained models as files that run without this package."""
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from torch import nn
 
 import bas_mm
 from bas_mm.apis import recipe
-from bas_mm.apis.images import Viewer
+from bas_mm.apis.images import view_size
 from bas_mm.apis.model import pipeline_of
 from bas_mm.localization.maps import AUTO_SHARE
 
@@ -157,13 +158,11 @@ def describe_model(
         topk: See :class:`Graph`.
         every: See :class:`Graph`.
     """
-    viewer = Viewer(pipeline_of(cfg), 'full')
     options = model.head.test_options()
-    width, height = viewer.steps[0].scale
     share = AUTO_SHARE if options.threshold == 'auto' else 1
     return dict(
         version=bas_mm.__version__,
-        size=[height, width],
+        size=list(view_size(pipeline_of(cfg))),
         classes=classes,
         topk=topk,
         maps='all' if every else 'best',
@@ -185,7 +184,8 @@ def export_model(
     """Write a model to a file, and the recipe for its boxes beside it.
 
     What was written is run, on more images and other sizes than it was made
-    with, and compared with the model itself.
+    with, and compared with the model itself; a file that was there before stays
+    until the new one has passed.
 
     Args:
         cfg: The config of the model.
@@ -209,23 +209,38 @@ def export_model(
     graph = Graph(model, (height, width), topk, every).eval()
     example = _images(2, height + 3, width + 5)
     _require(file_format)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of tracing: what counts is compared below
-        kind.write(graph, example, json.dumps(about), path)
-    run, worst = kind.run(path), dict.fromkeys(OUTPUTS, 0.0)
+    place = Path(path)
+    part = place.with_name(f'.{place.stem}.part{kind.end}')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of tracing: what counts is compared
+            kind.write(graph, example, json.dumps(about), str(part))
+        worst = _compare(graph, kind.run(str(part)))
+        if not all(value <= TOLERANCE for value in worst.values()):
+            raise ValueError(
+                f'The file gives other numbers than the model itself (largest '
+                f'differences {worst}) and is not kept: this model cannot be exported '
+                f'to {file_format}; try another --format of {", ".join(FORMATS)}.'
+            )
+        os.replace(part, place)
+    finally:
+        part.unlink(missing_ok=True)
+    beside = place.with_name(f'{place.stem}_recipe.py')
+    shutil.copyfile(recipe.__file__, beside)
+    return worst, beside
+
+
+def _compare(
+    graph: Graph, run: Callable[[np.ndarray], list[np.ndarray]]
+) -> dict[str, float]:
+    """Give the largest difference of each output, NaN where one is."""
+    height, width = graph.size
+    worst = dict.fromkeys(OUTPUTS, 0.0)
     for images in (_images(3, height, width), _images(1, 2 * height, width + 1)):
         for name, ours, theirs in zip(OUTPUTS, graph(images), run(images.numpy())):
             error = np.abs(ours.double().numpy() - theirs.astype(np.float64)).max()
             worst[name] = float(np.maximum(worst[name], error))  # keeps NaN
-    if not all(value <= TOLERANCE for value in worst.values()):
-        raise ValueError(
-            f'{path} gives other numbers than the model itself (largest differences '
-            f'{worst}): this model cannot be exported to {file_format}; try another '
-            f'--format of {", ".join(FORMATS)}.'
-        )
-    beside = Path(path).with_name(f'{Path(path).stem}_recipe.py')
-    shutil.copyfile(recipe.__file__, beside)
-    return worst, beside
+    return worst
 
 
 def _images(number: int, height: int, width: int) -> torch.Tensor:

@@ -165,6 +165,22 @@ class View(NamedTuple):
     detail: torch.Tensor | None = None
 
 
+def view_size(pipeline: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """Give the size of the views that show whole images.
+
+    Args:
+        pipeline: The test pipeline of a config.
+
+    Returns:
+        ``(h, w)``, in pixels.
+
+    Raises:
+        ValueError: See :class:`Viewer`.
+    """
+    width, height = Viewer(pipeline, 'full').steps[0].scale
+    return height, width
+
+
 class Viewer:
     """Makes views of images as a test pipeline does.
 

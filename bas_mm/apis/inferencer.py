@@ -33,6 +33,7 @@ from bas_mm.apis.model import (
     find_class,
     find_model,
     pipeline_of,
+    require_classes,
 )
 from bas_mm.localization import as_array
 from bas_mm.structures import TestOptions
@@ -260,12 +261,7 @@ class WSOLInferencer:
                 '`classes` asks for the maps of these classes '
                 'alone: leave out `topk` and `labels`.'
             )
-        if topk is not None and topk > self.model.num_classes:
-            raise ValueError(
-                f'`topk` (--topk) is {topk}, but the model has '
-                f'{self.model.num_classes} classes: give 1 to '
-                f'{self.model.num_classes}, which takes all.'
-            )
+        require_classes(topk, self.model.num_classes)
         options = self.test_options.replace(
             threshold=threshold,
             topk=topk,

@@ -218,6 +218,26 @@ def init_quietly(model: Any) -> None:
         logger.setLevel(level)
 
 
+def require_classes(topk: int | None, count: int) -> None:
+    """Check that a model has as many classes as maps are asked of.
+
+    Args:
+        topk: What was asked for; None for the model's own choice.
+        count: Classes of the model.
+
+    Raises:
+        ValueError: If it has fewer.
+
+    Example:
+        >>> require_classes(3, 3)
+    """
+    if topk is not None and topk > count:
+        raise ValueError(
+            f'`topk` (--topk) is {topk}, but the model has {count} classes: give 1 to '
+            f'{count}, which takes all.'
+        )
+
+
 def class_names(
     cfg: Config, checkpoint: Mapping[str, Any] | None, count: int
 ) -> list[str]:

@@ -9,15 +9,13 @@ with --cfg-options pseudo_file=FILE.
 
 import argparse
 
-from mmengine.config import Config
-
 import bas_mm
 from bas_mm.apis.ddt import ddt_boxes
 from bas_mm.apis.exports import FORMATS
-from bas_mm.apis.images import Viewer
-from bas_mm.apis.model import load_model
+from bas_mm.apis.images import view_size
+from bas_mm.apis.model import load_model, pipeline_of
 from bas_mm.commands.export import list_images
-from bas_mm.utils.configs import first_dataset, read_config
+from bas_mm.utils.configs import read_config
 from bas_mm.utils.options import (
     add_batch_size_argument,
     add_config_arguments,
@@ -59,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     writer = FORMATS['coco']
     writer.check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
-    size = args.size or side_of_views(cfg)
+    size = args.size or max(view_size(pipeline_of(cfg)))
     model = load_model(cfg, args.checkpoint, args.device)
     dataset, infos, data_root, images = list_images(cfg, args.split)
     classes = dataset.metainfo['classes']
@@ -80,9 +78,3 @@ def run(args: argparse.Namespace) -> None:
         export.add(name, one.shape, [(int(info['gt_label']), 1.0, one.box.tolist())])
     export.finish()
     print(f'{plural(export.num_images, "image")}: {args.out}', flush=True)
-
-
-def side_of_views(cfg: Config) -> int:
-    """Give the side of the views of a test in pixels, of an oblong the longer."""
-    pipeline = first_dataset(cfg.get('test_dataloader')).get('pipeline', ())
-    return max(Viewer(pipeline, 'full').steps[0].scale)

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from bas_mm.apis.deploy import FORMATS, export_model
-from bas_mm.apis.model import build_model, class_names, find_model
+from bas_mm.apis.model import build_model, class_names, find_model, require_classes
 from bas_mm.utils.files import check_output
 from bas_mm.utils.options import threshold
 
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     check_output(out, '--out')
     cfg, checkpoint, name = find_model(args.config or args.checkpoint, args.checkpoint)
     model = build_model(cfg, checkpoint, name).eval()
+    require_classes(args.topk, model.num_classes)
     classes = class_names(cfg, checkpoint, model.num_classes)
     options = model.head.test_options().replace(
         topk=args.topk, threshold=args.threshold

@@ -128,8 +128,11 @@ def test_other_numbers_are_refused(tiny, tmp_path, monkeypatch):
     graph = Graph(model, (SIZE, SIZE), 2, False).eval()
     kind = FORMATS['pt2']._replace(run=run)
     monkeypatch.setitem(deploy.FORMATS, 'pt2', kind)
+    (tmp_path / 'a.pt2').write_text('what was there')
     with pytest.raises(ValueError, match='other numbers than the model .*try another'):
         export_model(cfg, model, list(CLASSES), str(tmp_path / 'a.pt2'), 'pt2')
+    assert [path.name for path in tmp_path.iterdir()] == ['a.pt2']
+    assert (tmp_path / 'a.pt2').read_text() == 'what was there'
 
 
 def test_a_missing_package(tiny, tmp_path, monkeypatch):

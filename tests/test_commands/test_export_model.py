@@ -34,5 +34,7 @@ def test_a_checkpoint_becomes_a_file(folder, capsys):
 def test_wrong_options(folder):
     with pytest.raises(SystemExit, match=r'--format pt2 needs an --out .* in \.pt2'):
         call('export-model', 'tiny.pth', '--format', 'pt2', '--out', 'a.onnx')
+    with pytest.raises(SystemExit, match='--topk. is 4, but the model has 3 classes'):
+        call('export-model', 'tiny.pth', '--topk', 4)
     with pytest.raises(SystemExit, match='none.pth'):
         call('export-model', 'none.pth')
