@@ -127,17 +127,20 @@ class ExportedModel(Localizer):
         return select_maps(acts.maps, found.int().argmax(2)).float()
 
 
-def open_exported(model: Any, weights: Any, view: str) -> ExportedModel | None:
+def open_exported(
+    model: Any, weights: Any, view: str, fast: bool = False
+) -> ExportedModel | None:
     """Open what was given as a model, if it is an exported one.
 
     Args:
         model: See :class:`bas_mm.apis.WSOLInferencer`.
         weights: See there; an exported model has its own.
         view: See there.
+        fast: See there.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If weights or another view are asked for.
+        ValueError: If weights, another view or another precision are asked for.
     """
     end = FORMATS['onnx'].end
     given = [one for one in (model, weights) if one is not None]
@@ -155,6 +158,11 @@ def open_exported(model: Any, weights: Any, view: str) -> ExportedModel | None:
         raise ValueError(
             f'{path} sees whole images (--view full); for the crop of the test '
             'pipeline give the checkpoint.'
+        )
+    if fast:
+        raise ValueError(
+            f'{path} runs as it was written: leave out `fast` (--fast), or give the '
+            'checkpoint.'
         )
     if not os.path.isfile(path):
         raise FileNotFoundError(f'There is no exported model {path!r}.')

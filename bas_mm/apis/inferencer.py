@@ -17,6 +17,7 @@ from mmpretrain.structures import DataSample
 from rich.progress import track
 
 from bas_mm.apis.exported_model import open_exported
+from bas_mm.apis.fast import speed_up
 from bas_mm.apis.images import (
     ImageType,
     NamedImage,
@@ -88,6 +89,8 @@ class WSOLInferencer:
             crop), with the numbers of ``bas-mm test``; what the crop cuts off
             is never in a box.
         show_progress: Show a bar where there is more than one image.
+        fast: Trade the last digits of scores and maps for time, see
+            :func:`bas_mm.apis.fast.speed_up`.
 
     Attributes:
         classes (list[str]): Names of the classes; numbers as text where
@@ -119,6 +122,7 @@ class WSOLInferencer:
         device: str | torch.device | None = None,
         view: str = 'full',
         show_progress: bool = True,
+        fast: bool = False,
     ) -> None:
         if view not in ('full', 'test'):
             raise ValueError(f"`view` must be 'full' or 'test', got {view!r}.")
@@ -127,7 +131,7 @@ class WSOLInferencer:
         self.device = choose_device(device)
         self.skipped: list[tuple[str, str]] = []
         self.unreadable: Exception | None = None
-        self.model: Any = open_exported(model, weights, view)
+        self.model: Any = open_exported(model, weights, view, fast)
         if self.model is not None:
             self.cfg, self.classes = self.model.cfg, self.model.about['classes']
         else:
@@ -137,6 +141,8 @@ class WSOLInferencer:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             self.viewer = Viewer(pipeline_of(self.cfg), view)
         self.model.to(self.device).eval()
+        if fast:
+            speed_up(self.model)
         visualizer = dict(self.cfg.get('visualizer') or {})
         self.visualizer = WSOLVisualizer(
             alpha=visualizer.get('alpha', 0.5), name=f'inferencer{id(self)}'

@@ -18,7 +18,7 @@ _FIELDS = ('model', 'data_preprocessor', 'test_dataloader', 'test_cfg', 'randomn
 
 
 def describe_maps(
-    runner: Runner, checkpoint: str | None, views: int
+    runner: Runner, checkpoint: str | None, views: int, fast: bool = False
 ) -> dict[str, Any] | None:
     """Say what the maps of a test depend on.
 
@@ -26,6 +26,7 @@ def describe_maps(
         runner: What tests.
         checkpoint: The file of the weights; None where the config names them.
         views: How many views are kept.
+        fast: Whether the last digits were traded for time.
 
     Returns:
         Names to values; None where a test cannot go on: one of its metrics
@@ -48,6 +49,7 @@ def describe_maps(
         views=views,
         processes=runner.world_size,
         device=next(unwrap(runner.model).parameters()).device.type,
+        **(dict(fast=True) if fast else {}),
     )
 
 

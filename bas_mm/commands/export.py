@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> None:
     """Export; what was found before an error or a kill is not lost."""
     FORMATS[args.format].check_path(args.out)
     cfg = read_config(args.config, args.data_root, args.cfg_options, args.split)
-    inferencer = WSOLInferencer(cfg, args.checkpoint, args.device, view=args.view)
+    inferencer = WSOLInferencer(
+        cfg, args.checkpoint, args.device, view=args.view, fast=args.fast
+    )
     dataset, infos, data_root, images = list_images(cfg, args.split)
     classes = (dataset.metainfo or {}).get('classes')
     if classes and len(classes) != len(inferencer.classes):
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     )
     source = describe_source(args, options, data_root)
     export = FORMATS[args.format](args.out, inferencer.classes, source)
-    asked = dict(source, cfg_options=args.cfg_options)
+    asked = dict(source, cfg_options=args.cfg_options, fast=args.fast)
     journal = open_journal(export, asked, images)
     todo = [i for i, image in enumerate(images) if image not in journal.done]
     results: Iterable[Result] = (

@@ -68,7 +68,9 @@ def run(args: argparse.Namespace) -> None:
     path = osp.join(args.out_dir, FILES[args.format])
     FORMATS[args.format].check_path(path, '--out-dir')
     images = list_images(args.inputs, leave_out=args.out_dir)
-    inferencer = WSOLInferencer(args.model, args.weights, args.device, view=args.view)
+    inferencer = WSOLInferencer(
+        args.model, args.weights, args.device, view=args.view, fast=args.fast
+    )
     options = inferencer.test_options.replace(threshold=args.threshold, topk=args.topk)
     info = dict(
         model=args.model or 'default',
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     export = FORMATS[args.format](path, inferencer.classes, info)
     stems = {osp.splitext(name)[0].lower() for name, _ in images}
     clear = args.no_pictures or len(stems) == len(images)  # names of the drawings
-    asked = dict(info, pictures=not args.no_pictures)
+    asked = dict(info, pictures=not args.no_pictures, fast=args.fast)
     journal = open_journal(export, asked, images if clear else [])
     todo = [item for item in images if (item[0], str(item[1])) not in journal.done]
     results: Iterable[Result] = (

@@ -15,6 +15,7 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from bas_mm.apis.fast import speed_up
 from bas_mm.apis.model import brings_classifier
 from bas_mm.apis.resumed_test import describe_maps, go_on
 from bas_mm.engine import SummaryHook, WholeCheckpointHook
@@ -26,7 +27,7 @@ from bas_mm.evaluation.quote import left_out
 from bas_mm.utils.files import check_output, plain, without_nan, write_atomic
 from bas_mm.utils.loading import require_whole
 from bas_mm.utils.models import unwrap
-from bas_mm.utils.options import add_runner_arguments
+from bas_mm.utils.options import add_fast_argument, add_runner_arguments
 from bas_mm.utils.tables import metrics_table, quote_table
 
 PICKLES = ('.pkl', '.pickle')
@@ -91,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='print all figures, not only those to quote',
     )
+    add_fast_argument(parser)
     add_runner_arguments(parser)
 
 
@@ -241,11 +243,14 @@ def run(args: argparse.Namespace) -> None:
         model = unwrap(runner.model)
         with require_whole(model):
             model.init_weights()
+    if args.fast:
+        runner.load_or_resume()  # before the weights are folded
+        speed_up(unwrap(runner.model).eval())
     if args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.dump is not None:
         runner.load_or_resume()  # the checkpoint knows the calibration
-        run = describe_maps(runner, args.checkpoint, args.dump_views)
+        run = describe_maps(runner, args.checkpoint, args.dump_views, args.fast)
         dump = build_dump(runner, args, run)
         runner.test_evaluator.metrics.append(dump)
         go_on(runner, dump)

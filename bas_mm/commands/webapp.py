@@ -6,7 +6,11 @@ import tempfile
 
 from bas_mm.apis.inferencer import WSOLInferencer
 from bas_mm.apis.webapp import build_page, import_gradio, warn_open
-from bas_mm.utils.options import add_min_score_argument, add_model_arguments
+from bas_mm.utils.options import (
+    add_fast_argument,
+    add_min_score_argument,
+    add_model_arguments,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='megabytes that an uploaded file may have (default: 20)',
     )
     add_min_score_argument(parser)
+    add_fast_argument(parser)
 
 
 def read_auth(text: str | None) -> tuple[str, str] | None:
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     auth = read_auth(args.auth)
     import_gradio()  # speaks before the model is loaded
     inferencer = WSOLInferencer(
-        args.model, args.weights, args.device, show_progress=False
+        args.model, args.weights, args.device, show_progress=False, fast=args.fast
     )
     # what visitors upload lies here, and goes with the page
     with tempfile.TemporaryDirectory(

@@ -88,6 +88,16 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu, cuda, ... (default: what is there)')
 
 
+def add_fast_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of commands that trade the last digits for time."""
+    parser.add_argument(
+        '--fast',
+        action='store_true',
+        help='fold BatchNorm into the convolutions, and compute in bfloat16 where the '
+        'device has it: scores and maps differ in the last digits',
+    )
+
+
 def add_split_argument(parser: argparse.ArgumentParser) -> None:
     """Add the option of commands that write labels for a data set."""
     parser.add_argument(
@@ -181,3 +191,4 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         help='stop at an image that cannot be read, or leave it out (default: raise)',
     )
     add_batch_size_argument(parser)
+    add_fast_argument(parser)

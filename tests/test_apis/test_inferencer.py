@@ -521,3 +521,36 @@ def test_import_stays_cheap_and_lazy():
         text=True,
     )
     assert out.stdout.split()[-1:] == ['fine'], out.stderr
+
+
+# ---- fast -----------------------------------------------------------------
+
+
+def test_fast_gives_the_same_to_the_last_digits(files, make_image):
+    plain = WSOLInferencer(files / 'tiny.pth', device='cpu')
+    fast = WSOLInferencer(files / 'tiny.pth', device='cpu', fast=True)
+    assert any(isinstance(m, torch.nn.Identity) for m in fast.model.modules())
+    images = [make_image(box=(x, 30, x + 60, 90))[0] for x in (10, 90)]
+    for options in (dict(), dict(classes=['cat', 'grey cat'])):
+        for one, other in zip(fast(images, **options), plain(images, **options)):
+            np.testing.assert_allclose(one['scores'], other['scores'], atol=0.02)
+            np.testing.assert_allclose(one['loc_map'], other['loc_map'], atol=0.1)
+            assert not np.array_equal(one['scores'], other['scores'])
+
+
+@pytest.mark.parametrize('has, dtype', [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_is_taken_where_it_is_there(files, make_image, has, dtype):
+    seen = []
+    with mock.patch('bas_mm.apis.fast.has_bf16', return_value=has):
+        fast = WSOLInferencer(files / 'tiny.pth', device='cpu', fast=True)
+    fast.model.backbone.layer4.register_forward_hook(
+        lambda module, args, output: seen.append(output.dtype)
+    )
+    fast(make_image()[0])
+    fast(make_image()[0], classes=['cat'])
+    assert seen == [dtype, dtype]
+
+
+def test_an_exported_model_is_not_made_fast():
+    with pytest.raises(ValueError, match='model.onnx runs as it was written: leave'):
+        WSOLInferencer('model.onnx', fast=True)

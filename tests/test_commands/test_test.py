@@ -8,6 +8,7 @@ from mmengine.fileio import load
 
 from tests.helpers.classifier import read_weights
 from tests.helpers.commands import TOOLS, call, run
+from tests.helpers.tiny import save, write_config
 
 WORDS = ('tiny.py', 'one/epoch_2.pth')
 DATA = ('--data-root', 'data')
@@ -101,3 +102,32 @@ def test_without_a_checkpoint_where_the_config_names_all_weights(
         SystemExit, match=r"epoch_2.pth' .* 2 weights of `model` \(head"
     ):
         call('test', 'tiny.py', *DATA, *out, *init)
+
+
+def test_fast_with_a_stock_classifier(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    for name, options in (('plain', ()), ('fast', ('--fast',))):
+        out = ('--work-dir', name, '--out', f'{name}.pkl')
+        call('test', *WORDS, *DATA, *out, *options)
+    plain, fast = (
+        torch.stack([one['pred_score'].float() for one in load(f'{name}.pkl')])
+        for name in ('plain', 'fast')
+    )
+    torch.testing.assert_close(fast, plain, rtol=0, atol=0.02)
+    assert not torch.equal(fast, plain)
+
+
+def test_fast_folds_once_the_weights_are_there(tmp_path, monkeypatch):
+    config = write_config(tmp_path)
+    weights = save(config, tmp_path / 'bas.pth')
+    monkeypatch.setattr('bas_mm.apis.fast.has_bf16', lambda device: False)
+    found = {}
+    for name, options in (('plain', ()), ('fast', ('--fast',))):
+        out = ('--work-dir', tmp_path / name, '--out', tmp_path / f'{name}.pkl')
+        call('test', config, weights, *map(str, out), *options)
+        found[name] = load(tmp_path / f'{name}.pkl')
+    for fast, plain in zip(found['fast'], found['plain'], strict=True):
+        for key in ('pred_score', 'pred_map'):
+            torch.testing.assert_close(fast[key], plain[key], rtol=1e-3, atol=1e-4)
+    maps = [torch.stack([x['pred_map'] for x in one]) for one in found.values()]
+    assert not torch.equal(*maps)

@@ -7,7 +7,8 @@ from torch import nn
 
 from bas_mm.models import BASClassifier, SplitNeck
 from bas_mm.models.rerun import Rerun
-from bas_mm.models.trunks import Tokens, as_feat, span_of, tiny_view
+from bas_mm.models.trunks import Tokens, as_feat, span_of
+from bas_mm.models.watch import tiny_view
 from tests.helpers.models import make_samples
 
 VIT = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
