@@ -1,6 +1,8 @@
 """ILSVRC 2012 with the official boxes for localization."""
 
 import os.path as osp
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import ImageNet
 from mmpretrain.datasets.custom import get_samples
 
+import bas_mm
 from bas_mm.datasets.annotations import read_voc_boxes
 from bas_mm.datasets.box_check import BoxCheck
 from bas_mm.datasets.checked import CheckedData
@@ -18,6 +21,8 @@ from bas_mm.datasets.files import (
     list_folders,
     require_folder,
 )
+from bas_mm.datasets.index_file import IndexFile, walk_folders
+from bas_mm.datasets.packed import PackedInfos
 from bas_mm.registry import DATASETS
 from bas_mm.utils.files import IMG_EXTENSIONS
 
@@ -60,6 +65,10 @@ class ImageNetLocalization(CheckedData, ImageNet):
             image: ``'raise'``, or ``'skip'`` it, with a warning that counts and
             names. For the second, all images are read once when the data set
             is loaded.
+        cache_index: Whether what was found in many folders or XML files is kept in
+            a file, and read from there until they change, see
+            :class:`~bas_mm.datasets.index_file.IndexFile`. Not where images are
+            left out, nor where there was something to say of the XML files.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.ImageNet`.
 
     Raises:
@@ -79,9 +88,11 @@ class ImageNetLocalization(CheckedData, ImageNet):
         test_mode: bool = False,
         metainfo: dict | None = None,
         on_error: str = 'raise',
+        cache_index: bool = True,
         **kwargs: Any,
     ) -> None:
         self.init_checks(on_error)
+        self.cache_index = cache_index
         if split not in ('train', 'val'):
             raise ValueError(
                 "`split` of ImageNetLocalization must be 'train' or 'val' (the "
@@ -124,36 +135,91 @@ class ImageNetLocalization(CheckedData, ImageNet):
             return tuple(folders), tuple(folders)
         return (), ()
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> PackedInfos:
         """List the images, their labels and boxes.
 
         Returns:
             One info for each image of the split.
         """
+        folder = self._xml_folder()
+        if self.on_error == 'skip' or not self.cache_index:
+            return self._list(folder)
+        made_by = dict(
+            version=bas_mm.__version__,
+            type=type(self).__name__,
+            root=osp.abspath(self.data_root),
+            images=self.img_prefix,
+            list=self.ann_file,
+            boxes=folder,
+            classes=self.CLASSES,
+            folders=self.wnids,
+            extensions=sorted(self.extensions),
+        )
+        return IndexFile(made_by).infos(
+            lambda: self._list(folder), lambda: self._sources(folder)
+        )
+
+    def _list(self, folder: str | None) -> PackedInfos:
+        """List the images, with the boxes of a folder of XML files."""
         samples = self._read_list() if self.ann_file else self._scan()
-        if not samples:
+        start = next(samples, None)
+        if start is None:
             raise FileNotFoundError(
                 f'No images in `{self.ann_file or self.img_prefix}`: {DATA_ROOT_HINT}.'
             )
-        first = osp.join(self.img_prefix, samples[0][0])
+        first = osp.join(self.img_prefix, start[0])
         if not osp.exists(first):
             raise FileNotFoundError(
                 f'The first image of `{self.ann_file}`, `{first}`, does not '
                 f'exist: {DATA_ROOT_HINT}.'
             )
-        data_list = [
+        infos: Iterable[dict] = (
             dict(img_path=osp.join(self.img_prefix, name), gt_label=label)
-            for name, label in samples
-        ]
-        data_list = self.leave_unreadable(data_list)
-        folder = self._xml_folder()
+            for name, label in chain([start], samples)
+        )
+        if self.on_error == 'skip':
+            infos = self.leave_unreadable(list(infos))
         if folder:
-            self._add_boxes(data_list, folder)
-        return data_list
+            infos = self._with_boxes(infos, folder)
+        return PackedInfos.pack(infos)
 
-    def _read_list(self) -> list[tuple[str, int]]:
+    def _sources(self, folder: str | None) -> Iterator[str]:
+        """Give the files and folders that the infos are made of.
+
+        Nothing where there was something to say: it is to be said each time.
+        """
+        if folder and not self._all_matched:
+            return
+        if self.ann_file:
+            yield from (self.ann_file, self.img_prefix)
+        else:
+            yield from walk_folders(self.img_prefix)
+        if folder:
+            yield from walk_folders(folder)
+            yield from list_files(folder, '.xml').values()
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Take the infos as they are, if they are packed."""
+        if not isinstance(self.data_list, PackedInfos):  # a part of them
+            return super()._serialize_data()
+        return self.data_list.data, self.data_list.ends
+
+    def _read_list(self) -> Iterator[tuple[str, int]]:
         """Read the images and labels of the list of the split."""
-        samples: dict[str, int] = {}
+        codes = np.sort(np.fromiter((hash(n) for n, _ in self._lines()), np.int64))
+        # Few bytes a name; those of equal hashes are looked at as they are.
+        unsure = set(codes[1:][codes[1:] == codes[:-1]].tolist())
+        seen = set()
+        for name, label in self._lines():
+            if hash(name) in unsure:
+                if name in seen:
+                    self.note_twice(name, self.ann_file)
+                    continue
+                seen.add(name)
+            yield name, label
+
+    def _lines(self) -> Iterator[tuple[str, int]]:
+        """Read the lines of the list of the split."""
         with open(self.ann_file, encoding='utf-8') as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
@@ -165,14 +231,9 @@ class ImageNetLocalization(CheckedData, ImageNet):
                         f'index` with an index from 0 to '
                         f'{len(self.CLASSES) - 1}, got `{line.strip()}`.'
                     )
-                name = name.strip()
-                if name in samples:
-                    self.note_twice(name, self.ann_file)
-                else:
-                    samples[name] = int(label)
-        return list(samples.items())
+                yield name.strip(), int(label)
 
-    def _scan(self) -> list[tuple[str, int]]:
+    def _scan(self) -> Iterator[tuple[str, int]]:
         """List the images of the class folders and their labels."""
         folders = list_folders(self.img_prefix)
         if not folders:
@@ -190,12 +251,10 @@ class ImageNetLocalization(CheckedData, ImageNet):
                 f'{f" (only in one of them: {differ[:3]})" if differ else ""}: '
                 f'correct the folders or `classes.txt` in `{self.data_root}`.'
             )
-        samples, _ = get_samples(
-            self.img_prefix,
-            {w: i for i, w in enumerate(wnids)},
-            is_valid_file=self.is_valid_file,
-        )
-        return samples
+        for wnid, label in sorted((w, i) for i, w in enumerate(wnids)):
+            yield from get_samples(
+                self.img_prefix, {wnid: label}, is_valid_file=self.is_valid_file
+            )[0]
 
     def _xml_folder(self) -> str | None:
         """Find the folder of the XML files, None to read none."""
@@ -222,24 +281,27 @@ class ImageNetLocalization(CheckedData, ImageNet):
         )
         return None
 
-    def _add_boxes(self, data_list: list[dict], folder: str) -> None:
-        """Put the boxes into the infos of the images."""
+    def _with_boxes(self, infos: Iterable[dict], folder: str) -> Iterator[dict]:
+        """Give the infos with the boxes of the images."""
         files = {osp.basename(k): v for k, v in list_files(folder, '.xml').items()}
         check = BoxCheck(folder, corners=True, slack=SLACK, inclusive=True)
-        missing = 0
-        for info in data_list:
+        number = missing = 0
+        for info in infos:
+            number += 1
             name = osp.basename(info['img_path'])
             path = files.pop(osp.splitext(name)[0], None)
             if path is None:
                 missing += 1
-                continue
-            boxes, size = read_voc_boxes(path)
-            size = size or self.size_of(info['img_path'], turned=False)
-            good = check(osp.basename(path), boxes.tolist(), size)
-            info['gt_bboxes'] = np.array(good, np.float32).reshape(-1, 4)
+            else:
+                boxes, size = read_voc_boxes(path)
+                size = size or self.size_of(info['img_path'], turned=False)
+                good = check(osp.basename(path), boxes.tolist(), size)
+                info['gt_bboxes'] = np.array(good, np.float32).reshape(-1, 4)
+            yield info
         self.end_check(check)
-        if missing or files:
+        self._all_matched = not (missing or files)
+        if not self._all_matched:
             MMLogger.get_current_instance().warning(
-                f'{missing} of {len(data_list)} images have no XML file in '
+                f'{missing} of {number} images have no XML file in '
                 f'`{folder}`; {len(files)} XML files there have no image.'
             )

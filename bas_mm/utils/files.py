@@ -6,7 +6,7 @@ import math
 import os
 import os.path as osp
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ IMG_EXTENSIONS = (
 
 
 def write_atomic(
-    path: str | os.PathLike[str], content: bytes, flush: bool = False
+    path: str | os.PathLike[str],
+    content: bytes | Sequence[bytes | memoryview],
+    flush: bool = False,
 ) -> None:
     """Write a file beside its place, then put it there.
 
@@ -36,7 +38,7 @@ def write_atomic(
 
     Args:
         path: The file.
-        content: All of it.
+        content: All of it, or its pieces.
         flush: Wait until it is on the disk, so that a machine that loses its
             power leaves the old file or the new one.
 
@@ -45,10 +47,12 @@ def write_atomic(
     """
     path = Path(path)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    pieces = [content] if isinstance(content, bytes) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, 'wb') as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece)
             if flush:
                 file.flush()
                 os.fsync(file.fileno())
@@ -62,7 +66,9 @@ def write_atomic(
             else error.strerror
         )
         raise OSError(
-            error.errno, f'Cannot write {len(content)} bytes: {what}', str(path)
+            error.errno,
+            f'Cannot write {sum(map(len, pieces))} bytes: {what}',
+            str(path),
         ) from error
 
 

@@ -54,12 +54,14 @@ def write_training(folder, workers=2, more=''):
     return path
 
 
-def start(folder, *words, processes=1):
-    """Start ``bas-mm train cam.py`` in processes that share what is imported."""
+def start(folder, *words, processes=1, config='cam.py'):
+    """Start ``bas-mm train CONFIG`` in processes that share what is imported."""
     port = free_port()
     context = multiprocessing.get_context('fork')
     started = [
-        context.Process(target=_train, args=(folder, words, rank, processes, port))
+        context.Process(
+            target=_train, args=(folder, (config, *words), rank, processes, port)
+        )
         for rank in range(processes)
     ]
     for process in started:
@@ -85,7 +87,7 @@ def _train(folder, words, rank, processes, port):
         words = (*words, '--launcher', 'pytorch')
     torch.set_num_threads(1)
     random.seed()  # what no seed says is another each time
-    call('train', 'cam.py', *words)
+    call('train', *words)
 
 
 def read_text(work_dir):

@@ -34,6 +34,8 @@ OURS = (
     'Top 1 Accuracy',
     'MaxBoxAccV2',
 )
+# of what is not trained and sees no label
+WITHOUT_CLASSES = tuple(name for name in OURS if not name.startswith('Top'))
 
 
 def read(name):
@@ -100,7 +102,8 @@ def test_entry(name):
     for result in entry.get('Results', ()):
         assert set(result) == {'Task', 'Dataset', 'Metrics'}
         assert result['Task'] == 'Weakly Supervised Object Localization'
-        assert tuple(result['Metrics']) == OURS
+        learns = 'Epochs' in metadata
+        assert tuple(result['Metrics']) == (OURS if learns else WITHOUT_CLASSES)
         assert all(0 < value < 100 for value in result['Metrics'].values())
         # on a part of the data, and it says so
         assert re.search(r'\d train / \d[\d,]* test images$', result['Dataset'])
@@ -126,8 +129,9 @@ def test_readme_of_the_method_has_the_figures(name):
         assert row[2:] == [' / '.join(f'{paper[k]:.2f}' for k in LOCATION), 'not run']
     for result in entry.get('Results', ()):
         cells = row[-len(OURS) :]
-        means = [float(re.fullmatch(r'(\d+\.\d) ± \d+\.\d', x)[1]) for x in cells]
-        assert means == list(result['Metrics'].values())
+        means = [re.fullmatch(r'(\d+\.\d) ± \d+\.\d|–', x)[1] for x in cells]
+        found = {name: float(x) for name, x in zip(OURS, means) if x}
+        assert found == result['Metrics']
         # ours are published with their commands
         pages = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')]
         texts = [p.read_text(encoding='utf-8') for p in pages if p.is_file()]

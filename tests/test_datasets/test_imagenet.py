@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bas_mm.datasets import ImageNetLocalization
+from bas_mm.datasets import ImageNetLocalization, index_file
 from bas_mm.datasets.annotations import read_voc_boxes
 from tests.helpers.data import voc, write_image, write_text
 
@@ -182,3 +182,80 @@ def test_mini(mini, build):
         h, w = cv2.imread(info['img_path']).shape[:2]
         assert read_voc_boxes(path)[1] == (w, h) == (64, 64)
         assert info['gt_bboxes'].min() >= 0 and info['gt_bboxes'].max() <= 64
+
+
+def infos_of(dataset):
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
+@pytest.fixture
+def cached(root, tmp_path, monkeypatch):
+    """The data, long unchanged, and a folder for its index."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(index_file, 'WORTH', 1)
+    write_text(root, 'bbox', 'val', 'v2.xml', text=voc([(1, 1, 5, 5)]))
+    settle(root)
+    return root
+
+
+def settle(root, years=0):
+    """Let all that is in a folder be old."""
+    for folder, _, files in os.walk(root):
+        for name in ['', *files]:
+            path = osp.join(folder, name)
+            if os.stat(path).st_mtime > 1.7e9:
+                os.utime(path, (1.6e9 + years, 1.6e9 + years))
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_index_is_what_was_found(cached, split, monkeypatch):
+    plain = infos_of(ImageNetLocalization(cached, split, cache_index=False))
+    assert not index_file.index_folder().exists()
+    assert str(infos_of(ImageNetLocalization(cached, split))) == str(plain)
+    monkeypatch.setattr(ImageNetLocalization, '_list', None)  # nothing is listed
+    dataset = ImageNetLocalization(cached, split)
+    assert str(infos_of(dataset)) == str(plain)
+    part = ImageNetLocalization(cached, split, indices=[2, 0])
+    assert [i['img_path'] for i in infos_of(part)] == [
+        plain[2]['img_path'],
+        plain[0]['img_path'],
+    ]
+    whole = ImageNetLocalization(cached, split, serialize_data=False)
+    assert str(infos_of(whole)) == str(plain)
+
+
+def test_index_follows_the_data(cached):
+    def paths(split):
+        infos = infos_of(ImageNetLocalization(cached, split))
+        return [osp.basename(i['img_path']) for i in infos]
+
+    assert paths('train')[0] == 'n01_1.JPEG'
+    write_image(cached, 'train', 'n01', 'deep', 'n01_0.JPEG')
+    settle(cached, 1)
+    assert paths('train')[:2] == ['n01_0.JPEG', 'n01_1.JPEG']
+    os.remove(osp.join(cached, 'train', 'n01', 'deep', 'n01_0.JPEG'))
+    settle(cached, 2)
+    assert paths('train')[:2] == ['n01_1.JPEG', 'n02_1.JPEG']
+
+    def boxes():
+        dataset = ImageNetLocalization(cached, 'val')
+        return dataset.get_data_info(0)['gt_bboxes'].tolist()
+
+    assert boxes() == [[7, 0, 49, 39]]
+    write_text(cached, 'bbox', 'val', 'v0.xml', text=voc([(1, 2, 3, 4)]))
+    settle(cached, 3)
+    assert boxes() == [[1, 2, 3, 4]]
+
+
+def test_index_says_each_time_what_there_is_to_say(cached, warnings):
+    os.remove(osp.join(cached, 'bbox', 'val', 'v2.xml'))
+    settle(cached)
+    for _ in range(2):
+        ImageNetLocalization(cached, 'val')
+    assert len([w for w in warnings if '1 of 3 images have no XML' in w]) == 2
+
+
+def test_list_with_equal_hashes(root, monkeypatch):
+    monkeypatch.setattr('builtins.hash', lambda name: 1)
+    dataset = ImageNetLocalization(data_root=root, split='val')
+    assert [i['gt_label'] for i in infos_of(dataset)] == [2, 0, 1]
