@@ -45,6 +45,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='bas_mm',
     locations=['bas_mm.engine'],
 )
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=_mmengine.OPTIM_WRAPPERS,
+    scope='bas_mm',
+    locations=['bas_mm.engine'],
+)
 VISUALIZERS = Registry(
     'visualizer',
     parent=_mmengine.VISUALIZERS,
@@ -60,6 +66,7 @@ __all__ = [
     'METRICS',
     'MODELS',
     'OPTIM_WRAPPER_CONSTRUCTORS',
+    'OPTIM_WRAPPERS',
     'RUNNERS',
     'TRANSFORMS',
     'VISUALIZERS',

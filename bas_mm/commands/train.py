@@ -10,6 +10,7 @@ import argparse
 import os
 import os.path as osp
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
@@ -21,6 +22,7 @@ from bas_mm.apis.training import TrainedRun, find_run, write_report
 from bas_mm.commands import build_parser
 from bas_mm.commands.test import build_dump, finish_test
 from bas_mm.engine import SettingsHook, SummaryHook
+from bas_mm.engine.fast_training import train_fast
 from bas_mm.engine.resumable_runner import ResumableRunner
 from bas_mm.engine.runner import (
     build_runner,
@@ -81,6 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='go on where the loss of up to N steps in a row is not finite, as the '
         'scaler of --amp leaves such steps out (default: stop at the first)',
+    )
+    parser.add_argument(
+        '--fast',
+        action='store_true',
+        help='compute in bfloat16; on a GPU also channels-last, the trunk compiled',
     )
     add_device_argument(parser)
     add_runner_arguments(parser)
@@ -185,7 +192,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the options of training, in place.
 
     Raises:
-        ValueError: If ``--amp`` or ``--auto-scale-lr`` cannot be had.
+        ValueError: If ``--amp``, ``--fast`` or ``--auto-scale-lr`` cannot be had.
     """
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -197,6 +204,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             )
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.fast:
+        train_fast(cfg, torch.device(get_device()))
     if args.auto_scale_lr:
         if cfg.get('auto_scale_lr') is None:
             raise ValueError(

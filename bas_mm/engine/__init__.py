@@ -2,6 +2,7 @@ from bas_mm.engine.calibrate_hook import CalibrateHook
 from bas_mm.engine.checkpoint import use_safe_checkpoints
 from bas_mm.engine.checkpoint_hook import AtomicCheckpointHook
 from bas_mm.engine.class_check_hook import ClassCheckHook
+from bas_mm.engine.fast_training import BF16OptimWrapper, CompileHook
 from bas_mm.engine.finite_hook import FiniteHook
 from bas_mm.engine.grid_hook import GridHook
 from bas_mm.engine.merged_steps import MergedOptimWrapperConstructor
@@ -17,8 +18,10 @@ from bas_mm.engine.whole_checkpoint_hook import WholeCheckpointHook
 __all__ = [
     'CalibrateHook',
     'AtomicCheckpointHook',
+    'BF16OptimWrapper',
     'ClassCheckHook',
     'ClsWarmupHook',
+    'CompileHook',
     'FiniteHook',
     'GridHook',
     'MergedOptimWrapperConstructor',
