@@ -4,7 +4,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,28 +105,15 @@ class Trainee:
 
     def memory(self) -> float | None:
         """Give the peak of a step, after at least one other step, in MiB."""
-        if self.device.type == 'cpu':
-            peak = peak_allocated(self.step)
-        elif self.device.type == 'cuda':
-            torch.cuda.reset_peak_memory_stats(self.device)
-            before = torch.cuda.memory_allocated(self.device)
-            self.step()
-            peak = torch.cuda.max_memory_allocated(self.device) - before
-        else:
-            return None
-        return (self._held() + peak) / MIB
+        peak = peak_on(self.device, self.step)
+        return None if peak is None else (self._held() + peak) / MIB
 
     def _held(self) -> int:
         """Give the bytes of weights, buffers and the optimizer's state."""
         tensors: list[Any] = [*self.model.parameters(), *self.model.buffers()]
         for state in self.optim.optimizer.state.values():
             tensors += state.values()
-        storages = {
-            one.untyped_storage().data_ptr(): one.untyped_storage().nbytes()
-            for one in tensors
-            if isinstance(one, torch.Tensor) and one.device.type == self.device.type
-        }
-        return sum(storages.values())
+        return count_bytes(tensors, self.device)
 
     @torch.no_grad()
     def count_deployed(self) -> int:
@@ -204,6 +191,50 @@ def peak_allocated(work: Callable[[], Any]) -> int:
     )
     sizes = np.cumsum([0, *(size for _, size in changes)])
     return int(sizes.max())
+
+
+def peak_on(device: torch.device, work: Callable[[], Any]) -> int | None:
+    """Give the most bytes that work has at once, beyond what there was before.
+
+    Args:
+        device: Where it works.
+        work: What is called, where it can be measured.
+
+    Returns:
+        The bytes; None where nothing tells them.
+
+    Example:
+        >>> peak_on(torch.device('meta'), lambda: 1) is None
+        True
+    """
+    if device.type == 'cpu':
+        return peak_allocated(work)
+    if device.type != 'cuda':
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def count_bytes(tensors: Iterable[Any], device: torch.device) -> int:
+    """Count the memory of tensors on a device, what they share once.
+
+    Args:
+        tensors: Anything else among them is passed over.
+        device: Of what is counted.
+
+    Example:
+        >>> one = torch.zeros(2, 3)
+        >>> count_bytes([one, one[0], 'one'], one.device)
+        24
+    """
+    storages = {
+        one.untyped_storage().data_ptr(): one.untyped_storage().nbytes()
+        for one in tensors
+        if isinstance(one, torch.Tensor) and one.device.type == device.type
+    }
+    return sum(storages.values())
 
 
 def measure_cost(

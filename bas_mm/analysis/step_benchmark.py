@@ -1,7 +1,6 @@
 """A training step of BAS beside a plain one, and where its time goes."""
 
 import copy
-import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch import nn
 
+from bas_mm.analysis.arms import Stopwatch
 from bas_mm.analysis.cost import WARM_UP, Trainee, at_epoch
 from bas_mm.evaluation.bootstrap import quiet
 from bas_mm.models import AMCLoss, BASHead
@@ -53,6 +53,7 @@ class TimedTrainee(Trainee):
 
     def __init__(self, cfg: Config, device: torch.device) -> None:
         super().__init__(cfg, device)
+        self._clock = Stopwatch(device).read
         self.parts: list[tuple[float, float, float]] = []
         self.losses: list[float] = []
 
@@ -78,10 +79,6 @@ class TimedTrainee(Trainee):
     def loss(self, data: dict[str, Any]) -> torch.Tensor:
         """Give the sum of the losses of a batch."""
         return self.model.parse_losses(self.model(**data, mode='loss'))[0]
-
-    def _clock(self) -> float:
-        self._wait()
-        return (time.process_time if self.device.type == 'cpu' else time.perf_counter)()
 
 
 class PlainTrainee(TimedTrainee):

@@ -35,7 +35,7 @@ COMMANDS = {
     'ablate': 'the ablations of the paper, or runs of your own',
     'activation-study': 'activation and cross-entropy of masked features',
     'backbones': 'try which backbones can be cut',
-    'benchmark': 'time a training step beside a plain one',
+    'benchmark': 'time training, inference, test and loading',
     'benchmark-sweep': 'time the sweep over thresholds',
 }
 
