@@ -18,6 +18,9 @@ classes, image by image.
 data: milliseconds an image of each transform of the train and the test pipeline,
 and of their loaders with their workers, on the clock.
 
+index: what it takes to list the images of the config's data sets, from their
+folders and lists, and, of large ones, from the index that is kept of them.
+
 sweep: what `benchmark-sweep` times.
 
 The command stops with an error where a plain version does not compute the same. On a
@@ -35,6 +38,7 @@ from mmengine.config import Config
 
 from bas_mm.analysis.arms import ArmTime
 from bas_mm.analysis.data_benchmark import time_loading
+from bas_mm.analysis.index_benchmark import time_index
 from bas_mm.analysis.infer_benchmark import time_inference
 from bas_mm.analysis.step_benchmark import time_steps
 from bas_mm.analysis.test_benchmark import time_tests
@@ -249,6 +253,27 @@ def run_data(args: argparse.Namespace) -> Table:
     )
 
 
+def run_index(args: argparse.Namespace) -> Table:
+    """Time the listing of images."""
+    cfg = read_config(args.config, args.data_root, args.cfg_options, 'train')
+    found = list(time_index(cfg))
+    return Table(
+        args.config,
+        ['split', 'from', 'images', 's', 'peak MiB of the process'],
+        [
+            [
+                one.split,
+                one.source,
+                f'{one.images}',
+                f'{one.seconds:.2f}',
+                show_memory(one.memory),
+            ]
+            for one in found
+        ],
+        dict(steps=[one._asdict() for one in found]),
+    )
+
+
 def rate(ms: float) -> str:
     """Say how many images a second there are.
 
@@ -283,5 +308,6 @@ BENCHMARKS = {
     'infer': Benchmark(run_infer, _ARMS),
     'test': Benchmark(run_test, _ARMS),
     'data': Benchmark(run_data, (*_CONFIG, 'images')),
+    'index': Benchmark(run_index, _CONFIG),
     'sweep': Benchmark(benchmark_sweep.run, ('size', 'step', 'maps')),
 }
