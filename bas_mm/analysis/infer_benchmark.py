@@ -105,7 +105,7 @@ class InferArms:
             watch.part('maps'),
             grad_cam(model=_Logits(self.model), target_layers=[layer]) as explain,
         ):
-            maps = explain(input_tensor=views)
+            maps = explain(input_tensor=views, targets=None)  # the best classes
         with watch.part('boxes'):
             return plain_boxes(maps, views, self.options)
 
