@@ -81,7 +81,8 @@ def test_the_sweep_is_that_of_the_other_command(capsys):
         (['data', 'x.py', '--batch-size', '4'], '--batch-size is not for data'),
         (['train', 'x.py', '--maps', '4'], '--maps is not for train: leave it out'),
         (['sweep', '--out', 'x.md'], '--out is not for sweep: leave it out'),
-        (['index'], 'invalid choice'),
+        (['box'], 'invalid choice'),
+        (['index', 'x.py', '--steps', '4'], '--steps is not for index'),
     ],
 )
 def test_options_of_another_benchmark(capsys, words, message):
