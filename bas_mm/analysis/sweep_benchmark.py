@@ -32,7 +32,10 @@ def _one_bump(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _ripple(rng: np.random.Generator, size: int) -> np.ndarray:
     """Sum up five bumps and 14 x 14 waves of a tenth of their height."""
-    bumps = [_bump(size, *rng.random(2), rng.uniform(0.05, 0.25)) for _ in range(5)]
+    bumps = [
+        _bump(size, rng.random(), rng.random(), rng.uniform(0.05, 0.25))
+        for _ in range(5)
+    ]
     wave = np.sin(2 * np.pi * 14 * np.arange(size) / size + rng.random())
     return sum(bumps) + 0.1 * np.outer(wave, wave).astype(np.float32)
 
