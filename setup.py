@@ -80,6 +80,8 @@ setup(
         'webapp': ['gradio>=6.31'],
         # Models as ONNX files: `bas-mm export-model`, and to run them.
         'deploy': ['onnx>=1.23', 'onnxruntime>=1.23', 'onnxscript>=0.7.2'],
+        # The sweep over thresholds, compiled.
+        'fast': ['numba>=0.68.1'],
         # Backbones of timm, through mmpretrain's TIMMBackbone.
         'timm': ['timm>=1.0'],
         'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],
@@ -87,6 +89,7 @@ setup(
             'gradio>=6.31',
             'hypothesis>=6.100',
             'mypy>=2.4',
+            'numba>=0.68.1',
             'onnx>=1.23',
             'onnxruntime>=1.23',
             'onnxscript>=0.7.2',

@@ -10,6 +10,9 @@ The work grows with the number of hills and summits, not of thresholds.
 Tables hold summits times levels: smooth maps may have thousands of levels,
 large noise needs memory.
 
+Where numba is installed (the extra ``fast``), what is computed here in NumPy is
+computed by :mod:`bas_mm.localization.compiled` instead, with the same results.
+
 What OpenCV's contours are, in these terms (proved against
 ``cv2.findContours(mask, RETR_TREE, ...)`` by the tests):
 
@@ -27,7 +30,10 @@ What OpenCV's contours are, in these terms (proved against
   comes last in raster order.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +55,44 @@ class Components(NamedTuple):
 
 
 _NOTHING = Components(np.zeros(0, np.int64), np.zeros((0, 4), np.int16))
+_numpy_only = False
+
+
+@functools.cache
+def _import_compiled() -> ModuleType | None:
+    try:
+        from bas_mm.localization import compiled
+    except (ImportError, RuntimeError):  # numba finds no folder for its cache
+        return None
+    return compiled
+
+
+def get_compiled() -> ModuleType | None:
+    """Give the module of the compiled loops, None for NumPy's.
+
+    Example:
+        >>> with numpy_only():
+        ...     print(get_compiled())
+        None
+    """
+    return None if _numpy_only else _import_compiled()
+
+
+@contextmanager
+def numpy_only() -> Iterator[None]:
+    """Compute in NumPy, also where numba is installed.
+
+    Example:
+        >>> with numpy_only():
+        ...     largest_components(np.array([[1, 2, 0]])).boxes.tolist()
+        [[0, 0, 2, 1], [1, 0, 2, 1]]
+    """
+    global _numpy_only
+    before, _numpy_only = _numpy_only, True
+    try:
+        yield
+    finally:
+        _numpy_only = before
 
 
 def _filled_levels(holes: Hills, span: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,6 +181,26 @@ def _flood(outer: Hills, holes: Hills, code: np.ndarray) -> Tree:
     return Tree(tree.peak, passes[:, np.argsort(-passes[0], kind='stable')])
 
 
+def squares(flat: np.ndarray, w: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the third highest and the lowest pixel of all 2x2 squares.
+
+    Args:
+        flat: Shape ``(h * w,)``.
+        w: Pixels of a row.
+
+    Returns:
+        By the first pixel of the square, ``((h - 1) * w - 1,)`` each. Those
+        of the last column go around the edge.
+
+    Example:
+        >>> [x.tolist() for x in squares(np.array([4, 3, 2, 1]), 2)]
+        [[2], [1]]
+    """
+    low, high = np.minimum(flat[1:], flat[:-1]), np.maximum(flat[1:], flat[:-1])
+    third = np.minimum(np.maximum(low[w:], low[:-w]), np.minimum(high[w:], high[:-w]))
+    return third, np.minimum(low[w:], low[:-w])
+
+
 def _filled_area(outer: Hills, holes: Hills) -> tuple[Tree, np.ndarray]:
     """Find the polygon areas of the components, their holes filled.
 
@@ -153,11 +217,8 @@ def _filled_area(outer: Hills, holes: Hills) -> tuple[Tree, np.ndarray]:
     code += outer.summit.astype(code.dtype)
     tree = _flood(outer, holes, code)
 
-    # Codes sort by level first: the two lowest of each square.
     w = outer.shape[1]
-    low, high = np.minimum(code[1:], code[:-1]), np.maximum(code[1:], code[:-1])
-    third = np.minimum(np.maximum(low[w:], low[:-w]), np.minimum(high[w:], high[:-w]))
-    fourth = np.minimum(low[w:], low[:-w])
+    third, fourth = squares(code, w)  # codes sort by level first
     fourth[w - 1 :: w] = third[w - 1 :: w] = 0  # around the edge
     count = np.bincount(fourth, minlength=span * num)
     count += np.bincount(third, minlength=span * num)
@@ -193,10 +254,8 @@ def _best(
     return np.arange(1, len(best)), summit[1:]
 
 
-def _check(
-    levels: np.ndarray, order: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Check levels and order, and bring both to types that are fast."""
+def _check(levels: np.ndarray) -> np.ndarray:
+    """Check levels, and bring them to a type that is fast."""
     if (
         levels.ndim != 2
         or levels.dtype.kind not in 'ui'
@@ -208,11 +267,13 @@ def _check(
             'of whole numbers from 0 to 65535 is needed.'
         )
     small = not levels.size or levels.max() < 256
-    levels = np.ascontiguousarray(levels, np.uint8 if small else np.uint16)
+    return np.ascontiguousarray(levels, np.uint8 if small else np.uint16)
+
+
+def _as_order(levels: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """Bring an order, by default the levels, to a type that can be negated."""
     order = levels if order is None else order
-    # A type that can be negated.
-    order = np.ascontiguousarray(order, np.result_type(order, np.float32))
-    return levels, order
+    return np.ascontiguousarray(order, np.result_type(order, np.float32))
 
 
 def largest_components(
@@ -237,9 +298,12 @@ def largest_components(
         >>> found.level.tolist(), found.boxes.tolist()
         ([1, 2], [[0, 0, 3, 1], [1, 0, 2, 1]])
     """
-    levels, order = _check(levels, order)
+    levels = _check(levels)
     if not levels.any():
         return _NOTHING
+    if compiled := get_compiled():
+        return compiled.largest_components(levels.astype(np.uint16))
+    order = _as_order(levels, order)
     hills = Hills(levels, order, 8, framed=False)
     tree = hills.tree
     level, summit = _best(tree, hills.pixel_area(), lambda low: -hills.first(tree, low))
@@ -255,8 +319,8 @@ def contours(
         levels: Shape ``(h, w)``, whole numbers from 0 to 65535.
         order: Shape ``(h, w)``, numbers that rise wherever ``levels`` do, for
             instance the map that was rounded to levels. It changes no
-            result, only the time: pixels of one level need not be cut into
-            many hills.
+            result, only the time in NumPy: pixels of one level need not be
+            cut into many hills.
 
     Returns:
         All contours, outer and inner, in any order; and which of them is, for
@@ -274,9 +338,12 @@ def contours(
         >>> every.boxes[largest].tolist()
         [[0, 0, 3, 3], [2, 2, 3, 3]]
     """
-    levels, order = _check(levels, order)
+    levels = _check(levels)
     if not levels.any():
         return _NOTHING, np.zeros(0, np.int64)
+    if compiled := get_compiled():
+        return compiled.contours(levels.astype(np.uint16))
+    order = _as_order(levels, order)
     outer = Hills(levels, order, 8, framed=False)
     # Of background above l: levels < l is inverse >= top + 1 - l.
     holes = Hills(levels.max() - levels, -order, 4, framed=True)

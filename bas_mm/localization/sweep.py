@@ -6,7 +6,11 @@ import cv2
 import numpy as np
 
 from bas_mm.localization.boxes import as_boxes, box_area, pair_iou, whole_box
-from bas_mm.localization.component_tree import contours, largest_components
+from bas_mm.localization.component_tree import (
+    contours,
+    get_compiled,
+    largest_components,
+)
 from bas_mm.localization.maps import ArrayLike, get_compare, scale_map, view_map
 
 
@@ -133,9 +137,8 @@ def sweep_contours(
     found, largest = contours(ranks, scaled)
     h, w = levels.shape
     edge = np.array([w, h, w - 1, h - 1], found.boxes.dtype)
-    iou = _best_iou(np.minimum(found.boxes, edge), truth)
-    best = np.zeros(len(largest))
-    np.maximum.at(best, found.level - 1, iou)
+    compiled = get_compiled()
+    iou, best = (compiled.best_iou if compiled else _best_iou)(*found, edge, truth)
     return iou[largest][index], best[index]
 
 
@@ -153,24 +156,31 @@ def _rank_levels(
         gives, ``(t,)``.
     """
     cuts = (rising * int(levels.max())).astype(int)
-    new = np.append(True, cuts[1:] != cuts[:-1])
-    rank = np.searchsorted(cuts[new], np.arange(256)).astype(np.uint8)
-    return cv2.LUT(levels, rank), new.cumsum() - 1
+    rank = (np.bincount(cuts + 1, minlength=256) > 0).cumsum()
+    return cv2.LUT(levels, rank.astype(np.uint8)), rank[cuts + 1] - 1
 
 
-def _best_iou(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Give the best IoU of each of very many boxes, many of them repeated.
+def _best_iou(
+    level: np.ndarray, boxes: np.ndarray, edge: np.ndarray, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the best IoU of very many boxes, many of them repeated.
 
     Args:
+        level: Shape ``(n,)``, 1 and up.
         boxes: Shape ``(n, 4)``; that of a component stays the same over many
             levels, which follow each other.
+        edge: What the coordinates are at most, ``(4,)``.
         truth: Shape ``(m, 4)``, float64.
 
     Returns:
-        Shape ``(n,)``.
+        That of each box, ``(n,)``, and the best of each level, ``(levels,)``.
     """
+    boxes = np.minimum(boxes, edge)
     start = np.append(True, (boxes[1:] != boxes[:-1]).any(1)).nonzero()[0]
     iou = np.zeros(len(start))
     for gt in truth:  # one by one: there may be 100,000s of boxes
         np.maximum(iou, pair_iou(boxes[start], gt[None], 1)[:, 0], out=iou)
-    return np.repeat(iou, np.append(start[1:], len(boxes)) - start)
+    iou = np.repeat(iou, np.append(start[1:], len(boxes)) - start)
+    best = np.zeros(level.max())
+    np.maximum.at(best, level - 1, iou)
+    return iou, best

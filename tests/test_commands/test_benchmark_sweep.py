@@ -1,5 +1,6 @@
 import pytest
 
+from bas_mm.analysis.sweep_benchmark import get_ways
 from tests.helpers.report import call
 
 
@@ -7,10 +8,12 @@ def test_the_table(capsys):
     call('benchmark-sweep', '--size', 32, '--step', 0.1, '--maps', 1)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == '32x32, 10 thresholds, ms of CPU a map, median'
-    assert lines[1].split() == 'map contours search sweep ratio search/sweep'.split()
+    ways = [name for way in get_ways() for name in (way, f'search/{way}')]
+    assert lines[1].split() == ['map', 'contours', 'search', *ways]
     assert [line.split()[0] for line in lines[3:-1]] == [
         'one',
         *['smooth,'] * 3,
+        'bumps',
         'noise',
     ]
     assert lines[-1] == 'equal at every threshold'

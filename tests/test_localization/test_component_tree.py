@@ -5,6 +5,8 @@ import pytest
 from bas_mm.localization import contours, largest_components
 from tests.helpers.references import largest_box
 
+pytestmark = pytest.mark.usefixtures('way')
+
 
 def random_levels(rng):
     """A small map with plateaus, holes, rings, lines or single pixels."""

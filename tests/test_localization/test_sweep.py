@@ -6,6 +6,7 @@ import torch
 from bas_mm import localization as loc
 from tests.helpers.references import benchmark_boxes, benchmark_levels, count_iou
 
+pytestmark = pytest.mark.usefixtures('way')
 INTERPOLATION = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC)
 
 
