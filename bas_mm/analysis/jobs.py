@@ -7,10 +7,13 @@ with one seed. Nothing here knows what is studied.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -151,7 +154,7 @@ def call(command: str, job: Job, *options: str) -> None:
     words = [sys.executable, '-m', 'bas_mm', command, str(job.config), *options]
     env = {**os.environ, **dict(job.env)}
     with open(log, 'ab') as file:
-        code = subprocess.call(words, stdout=file, stderr=subprocess.STDOUT, env=env)
+        code = run_program(words, stdout=file, stderr=subprocess.STDOUT, env=env)
     if code:
         tail = log.read_text(encoding='utf-8', errors='replace')
         tail = '\n    '.join(tail.rstrip().splitlines()[-5:])
@@ -159,6 +162,47 @@ def call(command: str, job: Job, *options: str) -> None:
             f'bas-mm {command} ended with code {code}. Its output is in {log}, the '
             f'last lines:\n    {tail}'
         )
+
+
+#: Programs that run now.
+_running: set[subprocess.Popen] = set()
+
+
+def run_program(words: Sequence[str], **settings: Any) -> int:
+    """Run a program to its end, and give its exit code.
+
+    Args:
+        words: The program and its arguments.
+        **settings: Of :class:`subprocess.Popen`.
+    """
+    with subprocess.Popen(words, **settings) as program:
+        _running.add(program)
+        try:
+            return program.wait()
+        finally:
+            _running.discard(program)
+
+
+@contextmanager
+def _sharing_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the programs too: a training then leaves a checkpoint.
+
+    Otherwise they would go on alone. A Ctrl-C reaches them by itself.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        for program in tuple(_running):
+            program.send_signal(number)
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def last_checkpoint(job: Job) -> str:
@@ -262,7 +306,7 @@ def run_jobs(
 ) -> Iterator[tuple[Job, str]]:
     """Do what is not done, as many at once as there are places.
 
-    A failure stops no other job.
+    A failure stops no other job. SIGTERM stops all: trainings leave a checkpoint.
 
     Args:
         jobs: The jobs.
@@ -292,9 +336,10 @@ def run_jobs(
 
     todo = [(i, job) for i, job in enumerate(jobs, 1) if job.state != 'done']
     if len(places) == 1:
-        yield from (work(*one) for one in todo)
+        with _sharing_sigterm():
+            yield from (work(*one) for one in todo)
         return
-    with ThreadPoolExecutor(len(places)) as pool:
+    with _sharing_sigterm(), ThreadPoolExecutor(len(places)) as pool:
         try:
             for future in as_completed([pool.submit(work, *one) for one in todo]):
                 yield future.result()

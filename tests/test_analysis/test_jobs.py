@@ -1,6 +1,10 @@
 """Trainings in processes of their own."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Barrier, Lock
@@ -9,6 +13,7 @@ import pytest
 from mmengine.config import Config
 
 from bas_mm.analysis import jobs
+from tests.helpers.commands import ROOT
 
 
 @pytest.fixture
@@ -169,10 +174,52 @@ def test_processes_get_their_place(job, monkeypatch):
             start(job)
         return 0
 
-    monkeypatch.setattr(jobs.subprocess, 'call', run)
+    monkeypatch.setattr(jobs, 'run_program', run)
     job.folder.parent.mkdir(parents=True)
     jobs.train_and_test(job._replace(env=(('OMP_NUM_THREADS', '7'),)), '--dump', 'd')
     assert seen[0] == ('train', ['--no-validate'], '7')
     assert seen[1][1][:1] == ['epoch_1.pth'] and seen[1][1][-2:] == ['--dump', 'd']
     assert seen[1][2] == '7'
     assert jobs.read_results([job]) == [dict(x=1)]
+
+
+PROGRAM = """
+import pathlib, signal, sys, time
+def save(number, frame):
+    pathlib.Path(sys.argv[1] + '.saved').touch()
+    sys.exit(128 + number)
+signal.signal(signal.SIGTERM, save)
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(60)
+"""
+STUDY = """
+import sys
+from pathlib import Path
+from bas_mm.analysis import jobs
+def action(job):
+    program = Path('program.py').read_text()
+    jobs.run_program([sys.executable, '-c', program, str(job.folder)])
+places = [{}] * int(sys.argv[1])
+todo = [row[0] for row in jobs.make_jobs('abc', [0], 'out').values()]
+list(jobs.run_jobs(todo, action, places))
+"""
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='Windows has no SIGTERM')
+@pytest.mark.parametrize('places', [1, 2])
+def test_sigterm_reaches_what_runs(tmp_path, places):
+    (tmp_path / 'program.py').write_text(PROGRAM)
+    out = tmp_path / 'out'
+    out.mkdir()
+    words = [sys.executable, '-c', STUDY, str(places)]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(ROOT)}
+    ) as study:
+        while len(list(out.iterdir())) < places:
+            assert study.poll() is None
+            time.sleep(0.05)
+        study.terminate()
+    assert study.returncode == 128 + signal.SIGTERM
+    names = ['a-seed0', 'b-seed0'][:places]
+    found = sorted(path.name for path in out.iterdir())
+    assert found == sorted([*names, *(f'{name}.saved' for name in names)])

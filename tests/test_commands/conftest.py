@@ -17,5 +17,5 @@ def done(monkeypatch):
         call(*words[3:])
         return 0
 
-    monkeypatch.setattr(jobs.subprocess, 'call', run)
+    monkeypatch.setattr(jobs, 'run_program', run)
     return done

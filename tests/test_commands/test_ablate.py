@@ -40,7 +40,7 @@ def test_study_is_killed_and_resumed(config, tmp_path, monkeypatch, capsys, done
     file = tmp_path / 'runs.yaml'
     file.write_text('full: {}\nno bas: {model.head.loss.lambda_: 0}\n')
     words = [config, '--overrides', file, '--work-dir', out]
-    run, killed = jobs.subprocess.call, []
+    run, killed = jobs.run_program, []
 
     def kill(command, **kwargs):
         if 'no-bas' in command[4] and command[3] == 'train':
@@ -59,7 +59,7 @@ def test_study_is_killed_and_resumed(config, tmp_path, monkeypatch, capsys, done
         return run(command, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.subprocess, 'call', kill)
+        patch.setattr(jobs, 'run_program', kill)
         with pytest.raises(KeyboardInterrupt):
             call('ablate', *words)
     assert killed and (out / 'full-seed0.json').exists()

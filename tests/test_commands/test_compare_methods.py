@@ -140,7 +140,7 @@ def test_methods_are_killed_and_resumed(configs, tmp_path, monkeypatch, capsys, 
     assert '2 runs in' in text and 'new      bas, seed 0' in text
     assert not out.exists()
 
-    run, killed = jobs.subprocess.call, []
+    run, killed = jobs.run_program, []
 
     def kill(command, **kwargs):
         run(command, **kwargs)
@@ -150,7 +150,7 @@ def test_methods_are_killed_and_resumed(configs, tmp_path, monkeypatch, capsys, 
         return 0
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.subprocess, 'call', kill)
+        patch.setattr(jobs, 'run_program', kill)
         with pytest.raises(KeyboardInterrupt):
             call('compare-methods', *words)
     assert killed and list(read_table(out)) == ['cam', 'whole view', 'centered box']
@@ -239,7 +239,7 @@ def check_files(out):
 
 
 def test_a_failed_run_stops_no_other(configs, tmp_path, monkeypatch, capsys, done):
-    run = jobs.subprocess.call
+    run = jobs.run_program
 
     def fail(command, **kwargs):
         return 3 if 'CAM-seed1' in command[4] else run(command, **kwargs)
@@ -249,7 +249,7 @@ def test_a_failed_run_stops_no_other(configs, tmp_path, monkeypatch, capsys, don
     words += ['--jobs', 1, '--bootstrap', 0, '--steps', 0, '--pictures', 0]
     words += ['--cfg-options', 'train_cfg.max_epochs=1']
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.subprocess, 'call', fail)
+        patch.setattr(jobs, 'run_program', fail)
         with pytest.raises(SystemExit, match='1 of 2 runs failed'):
             call('compare-methods', *words)
     assert 'failed: bas-mm train ended with code 3' in capsys.readouterr().out
