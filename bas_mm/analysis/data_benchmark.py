@@ -68,6 +68,12 @@ def time_loader(cfg: Config, split: str, count: int) -> LoadTime:
             start; the data set goes round where it has fewer.
     """
     loader = Runner.build_dataloader(cfg[f'{split}_dataloader'], seed=0)
+    if not len(loader):
+        raise ValueError(
+            f'The loader of the {split} split has no whole batch of its '
+            f'{len(loader.dataset)} images: set `{split}_dataloader.batch_size` lower, '
+            f'or `{split}_dataloader.drop_last=False`.'
+        )
     batches = cycle_anew(loader)
     next(batches)
     start, done = time.perf_counter(), 0

@@ -136,7 +136,7 @@ def require_equal(ours: Found, plain: Found, boxes: np.ndarray) -> None:
         float(np.abs(ours.maps - plain.maps).max() / spread),
         float(np.abs(ours.boxes - boxes).max()),
     ]
-    if not (max(off[:2]) <= 1e-4 and off[2] == 0):
+    if not np.all(np.array(off) <= (1e-4, 1e-4, 0)):  # nor NaN
         raise ValueError(
             f'Scores are {off[0]:g}, maps {off[1]:g} of their range and boxes '
             f'{off[2]:g} pixels off those of the plain version: they do not compute '

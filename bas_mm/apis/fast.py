@@ -1,4 +1,4 @@
-"""Inference that trades the last digits for time."""
+"""Inference that trades precision for time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def speed_up(model: Any) -> None:
-    """Make a model predict faster, in place, with other last digits.
+    """Make a model predict faster, in place, with less precision.
 
     BatchNorm is folded into the convolutions before it, and what predicts runs in
     bfloat16 where the device has it. On one thread of a shared AMD EPYC with

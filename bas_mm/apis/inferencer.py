@@ -89,7 +89,7 @@ class WSOLInferencer:
             crop), with the numbers of ``bas-mm test``; what the crop cuts off
             is never in a box.
         show_progress: Show a bar where there is more than one image.
-        fast: Trade the last digits of scores and maps for time, see
+        fast: Trade precision of scores and maps for time, see
             :func:`bas_mm.apis.fast.speed_up`.
 
     Attributes:

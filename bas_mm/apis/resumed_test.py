@@ -26,7 +26,7 @@ def describe_maps(
         runner: What tests.
         checkpoint: The file of the weights; None where the config names them.
         views: How many views are kept.
-        fast: Whether the last digits were traded for time.
+        fast: Whether precision was traded for time.
 
     Returns:
         Names to values; None where a test cannot go on: one of its metrics

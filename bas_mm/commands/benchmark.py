@@ -106,7 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='train, infer, test: timed steps or batches of each (default: 5)',
     )
     parser.add_argument(
-        '--images', type=int, default=100, metavar='N', help='data: (default: 100)'
+        '--images',
+        type=int,
+        default=100,
+        metavar='N',
+        help='data: timed images of each split (default: 100)',
     )
     parser.add_argument(
         '--out', metavar='FILE.md', help='write the table, and FILE.json beside it'
@@ -140,6 +144,9 @@ def check_args(args: argparse.Namespace) -> None:
         if given and one not in options:
             name = 'CONFIG' if one == 'config' else f'--{one.replace("_", "-")}'
             error(f'{name} is not for {args.what}: leave it out')
+    for name, values in (('batch-size', args.batch_size), ('images', [args.images])):
+        if min(values) < 1:
+            error(f'--{name} must be at least 1, got {min(values)}')
     if args.out is not None:
         if not args.out.endswith('.md'):
             error(f'--out must end in .md, got {args.out}')

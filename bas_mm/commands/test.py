@@ -13,6 +13,7 @@ import mmengine
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 
 from bas_mm.apis.fast import speed_up
@@ -112,6 +113,8 @@ def check_args(args: argparse.Namespace) -> None:
             error(
                 f'--out needs a file that ends in .json, .yaml or .pkl, got {args.out}'
             )
+    if args.fast and args.amp:
+        error('--fast and --amp choose how to compute: leave one of them out')
     for name, least in (('bootstrap', 0), ('dump_views', 0), ('interval', 1)):
         value = getattr(args, name)
         if value < least:
@@ -244,6 +247,11 @@ def run(args: argparse.Namespace) -> None:
         with require_whole(model):
             model.init_weights()
     if args.fast:
+        if any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            raise ValueError(
+                f'{args.config} has an EMAHook, which puts its weights in the place of '
+                "the model's: leave --fast out."
+            )
         runner.load_or_resume()  # before the weights are folded
         speed_up(unwrap(runner.model).eval())
     if args.out_item == 'pred':

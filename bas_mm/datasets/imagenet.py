@@ -68,7 +68,8 @@ class ImageNetLocalization(CheckedData, ImageNet):
         cache_index: Whether what was found in many folders or XML files is kept in
             a file, and read from there until they change, see
             :class:`~bas_mm.datasets.index_file.IndexFile`. Not where images are
-            left out, nor where there was something to say of the XML files.
+            left out, an XML file does not say the size of its image, or there was
+            something to say of these files.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.ImageNet`.
 
     Raises:
@@ -146,7 +147,7 @@ class ImageNetLocalization(CheckedData, ImageNet):
             return self._list(folder)
         made_by = dict(
             version=bas_mm.__version__,
-            type=type(self).__name__,
+            type=f'{type(self).__module__}.{type(self).__qualname__}',
             root=osp.abspath(self.data_root),
             images=self.img_prefix,
             list=self.ann_file,
@@ -186,9 +187,10 @@ class ImageNetLocalization(CheckedData, ImageNet):
     def _sources(self, folder: str | None) -> Iterator[str]:
         """Give the files and folders that the infos are made of.
 
-        Nothing where there was something to say: it is to be said each time.
+        Nothing where there was something to say, which is to be said each time, or
+        an image was asked for its size.
         """
-        if folder and not self._all_matched:
+        if folder and not self._from_xml_alone:
             return
         if self.ann_file:
             yield from (self.ann_file, self.img_prefix)
@@ -285,7 +287,7 @@ class ImageNetLocalization(CheckedData, ImageNet):
         """Give the infos with the boxes of the images."""
         files = {osp.basename(k): v for k, v in list_files(folder, '.xml').items()}
         check = BoxCheck(folder, corners=True, slack=SLACK, inclusive=True)
-        number = missing = 0
+        number = missing = asked = 0
         for info in infos:
             number += 1
             name = osp.basename(info['img_path'])
@@ -294,13 +296,15 @@ class ImageNetLocalization(CheckedData, ImageNet):
                 missing += 1
             else:
                 boxes, size = read_voc_boxes(path)
-                size = size or self.size_of(info['img_path'], turned=False)
+                if size is None:
+                    asked += 1
+                    size = self.size_of(info['img_path'], turned=False)
                 good = check(osp.basename(path), boxes.tolist(), size)
                 info['gt_bboxes'] = np.array(good, np.float32).reshape(-1, 4)
             yield info
         self.end_check(check)
-        self._all_matched = not (missing or files)
-        if not self._all_matched:
+        self._from_xml_alone = not (missing or files or asked)
+        if missing or files:
             MMLogger.get_current_instance().warning(
                 f'{missing} of {number} images have no XML file in '
                 f'`{folder}`; {len(files)} XML files there have no image.'

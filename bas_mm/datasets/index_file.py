@@ -34,35 +34,38 @@ def walk_folders(root: str) -> Iterator[str]:
 
 
 class _Stamps(NamedTuple):
-    """Files and folders, and when they were changed last.
+    """Files and folders, and what tells that they have changed.
 
     Attributes:
         paths: The paths.
-        times: Shape ``(n,)``, int64, nanoseconds; 0 for what does not exist.
+        marks: Shape ``(n, 3)``, int64: time of the last change in nanoseconds,
+            size, and number in the file system; 0 for what does not exist.
     """
 
     paths: list[str]
-    times: np.ndarray
+    marks: np.ndarray
 
     @classmethod
     def take(cls, paths: Iterable[str]) -> '_Stamps':
-        """Look up when files and folders were changed last."""
+        """Look files and folders up."""
         listed = list(paths)
-        return cls(listed, np.array([_changed(path) for path in listed], np.int64))
+        marks = np.array([_mark(path) for path in listed], np.uint64)
+        return cls(listed, marks.view(np.int64).reshape(-1, 3))
 
 
-def _changed(path: str) -> int:
+def _mark(path: str) -> tuple[int, int, int]:
     try:
-        return os.stat(path).st_mtime_ns
+        found = os.stat(path)
     except OSError:
-        return 0
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class IndexFile:
     """A file of infos, and of what they were made of.
 
-    A folder changes when a file in it comes, goes or gets another name; what is
-    in an image is not in its info. The infos are pickles, which run code when they
+    A folder changes when a file in it comes, goes or gets another name; its images
+    are not looked at. The infos are pickles, which run code when they
     are read: the folder is the user's own.
 
     Args:
@@ -97,8 +100,9 @@ class IndexFile:
         infos = make()
         if len(infos) >= WORTH:
             stamps = _Stamps.take(sources())
-            settled = started - stamps.times.max(initial=0) > TICK * 1e9
-            if stamps.paths and settled and stamps.times.all():
+            times = stamps.marks[:, 0]
+            settled = started - times.max(initial=0) > TICK * 1e9
+            if stamps.paths and settled and times.all():
                 self._write(infos, stamps)
         return infos
 
@@ -107,11 +111,11 @@ class IndexFile:
             with open(self.path, 'rb') as file:
                 head = json.loads(file.readline())
                 names = file.read(head['names']).decode('utf-8', 'surrogateescape')
-                times, ends = (
-                    np.fromfile(file, np.int64, head[k]) for k in ('times', 'ends')
+                marks, ends = (
+                    np.fromfile(file, np.int64, head[k]) for k in ('marks', 'ends')
                 )
-                paths = names.split('\0')
-                if (_Stamps.take(paths).times != times).any():
+                now = _Stamps.take(names.split('\0'))
+                if not np.array_equal(now.marks.ravel(), marks):
                     return None
                 data = np.fromfile(file, np.uint8, head['data'])
         except FileNotFoundError:
@@ -132,12 +136,12 @@ class IndexFile:
         names = '\0'.join(stamps.paths).encode('utf-8', 'surrogateescape')
         sizes = dict(
             names=len(names),
-            times=len(stamps.times),
+            marks=stamps.marks.size,
             ends=len(infos.ends),
             data=len(infos.data),
         )
         head = f'{json.dumps(sizes)}\n'.encode()
-        arrays = stamps.times, infos.ends, infos.data
+        arrays = stamps.marks, infos.ends, infos.data
         try:
             write_atomic(
                 self.path, [head, names, *(a.view(np.uint8).data for a in arrays)]

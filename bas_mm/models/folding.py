@@ -24,8 +24,9 @@ def fold_norms(model: nn.Module) -> int:
     bias, and nothing stays in its place. Which pairs there are is not read from the
     order of the layers but seen, while the trunk runs once on a tiny view. A pair
     is left as it is where the neck hands out what is between the two (a cut, a
-    tap), something else reads it, one of them is hooked or runs twice, or the
-    convolution changes its weights as it runs.
+    tap), another module reads it, one of them is hooked or runs twice, or the
+    convolution changes its weights as it runs. What no module reads is not seen;
+    the features of the whole trunk are compared in the end.
 
     Results are the same, to rounding. Weights can no longer be loaded, nor can the
     model be trained.

@@ -89,12 +89,12 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fast_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option of commands that trade the last digits for time."""
+    """Add the option of commands that trade precision for time."""
     parser.add_argument(
         '--fast',
         action='store_true',
         help='fold BatchNorm into the convolutions, and compute in bfloat16 where the '
-        'device has it: scores and maps differ in the last digits',
+        'device has it: scores and maps differ a little, boxes may move',
     )
 
 

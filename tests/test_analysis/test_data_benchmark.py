@@ -68,3 +68,10 @@ def test_nothing_to_load(config):
         list(time_loading(Config(dict(model=dict())), 4))
     with pytest.raises(ValueError, match='At least 1 image must be asked for, got 0'):
         list(time_loading(read_config(config), 0))
+
+
+def test_a_loader_without_a_batch(config):
+    cfg = read_config(config)
+    cfg.train_dataloader.update(drop_last=True, batch_size=1000)
+    with pytest.raises(ValueError, match='no whole batch of its 9 images: set `train_'):
+        list(time_loading(cfg, 2))

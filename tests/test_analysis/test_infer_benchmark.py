@@ -118,9 +118,10 @@ def test_equal_is_to_rounding():
     for other in (make_found(score=1e-3), make_found(value=1e-3), make_found(box=1)):
         with pytest.raises(ValueError, match='do not compute the same'):
             require_equal(other, plain, plain.boxes)
-    nan = make_found(score=np.nan)
-    with pytest.raises(ValueError, match='do not compute the same'):
-        require_equal(nan, plain, plain.boxes)
+    for nan in (make_found(score=np.nan), make_found(value=np.nan)):
+        for one in (plain, nan):
+            with pytest.raises(ValueError, match='do not compute the same'):
+                require_equal(nan, one, one.boxes)
 
 
 def test_how_far_fast_is():

@@ -81,6 +81,11 @@ def test_the_sweep_is_that_of_the_other_command(capsys):
         (['data', 'x.py', '--batch-size', '4'], '--batch-size is not for data'),
         (['train', 'x.py', '--maps', '4'], '--maps is not for train: leave it out'),
         (['sweep', '--out', 'x.md'], '--out is not for sweep: leave it out'),
+        (
+            ['infer', 'x.py', '--batch-size', '4', '0'],
+            '--batch-size must be at least 1',
+        ),
+        (['data', 'x.py', '--images', '0'], '--images must be at least 1, got 0'),
         (['box'], 'invalid choice'),
         (['index', 'x.py', '--steps', '4'], '--steps is not for index'),
     ],

@@ -106,6 +106,7 @@ def test_without_a_checkpoint_where_the_config_names_all_weights(
 
 def test_fast_with_a_stock_classifier(trained, monkeypatch):
     monkeypatch.chdir(trained)
+    monkeypatch.setattr('bas_mm.apis.fast.has_bf16', lambda device: True)
     for name, options in (('plain', ()), ('fast', ('--fast',))):
         out = ('--work-dir', name, '--out', f'{name}.pkl')
         call('test', *WORDS, *DATA, *out, *options)
@@ -131,3 +132,15 @@ def test_fast_folds_once_the_weights_are_there(tmp_path, monkeypatch):
             torch.testing.assert_close(fast[key], plain[key], rtol=1e-3, atol=1e-4)
     maps = [torch.stack([x['pred_map'] for x in one]) for one in found.values()]
     assert not torch.equal(*maps)
+
+
+def test_what_is_not_fast(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    more = "custom_hooks.append(dict(type='EMAHook'))"
+    (trained / 'ema.py').write_text(f'{(trained / "tiny.py").read_text()}\n{more}\n')
+    words = ('ema.py', WORDS[1], *DATA, '--work-dir', 'ema')
+    with pytest.raises(SystemExit, match='ema.py has an EMAHook.*leave --fast out'):
+        call('test', *words, '--fast')
+    with pytest.raises(SystemExit):
+        call('test', *WORDS, *DATA, '--fast', '--amp')
+    assert '--fast and --amp choose' in capsys.readouterr().err

@@ -255,6 +255,16 @@ def test_index_says_each_time_what_there_is_to_say(cached, warnings):
     assert len([w for w in warnings if '1 of 3 images have no XML' in w]) == 2
 
 
+def test_sizes_of_images_are_in_no_index(cached):
+    box = '<object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>5</xmax><ymax>5</ymax>'
+    text = f'<annotation>{box}</bndbox></object></annotation>'  # no size
+    write_text(cached, 'bbox', 'val', 'v2.xml', text=text)
+    settle(cached)
+    dataset = ImageNetLocalization(cached, 'val')
+    assert dataset.get_data_info(2)['gt_bboxes'].tolist() == [[1, 1, 5, 5]]
+    assert not index_file.index_folder().exists()
+
+
 def test_list_with_equal_hashes(root, monkeypatch):
     monkeypatch.setattr('builtins.hash', lambda name: 1)
     dataset = ImageNetLocalization(data_root=root, split='val')

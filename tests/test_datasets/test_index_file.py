@@ -56,6 +56,19 @@ def test_made_anew_after_a_change(source):
     assert len(list(index_folder().iterdir())) == 1  # the new one took its place
 
 
+def test_a_change_that_keeps_the_time(source):
+    maker = Maker(source)
+    maker.ask()
+    source.write_text('a\nb\nc\n')  # another size
+    os.utime(source, (OLD, OLD))
+    assert maker.ask() == ['a', 'b', 'c'] and maker.times == 2
+    other = source.with_name('other')
+    other.write_text('a\nb\nd\n')  # another file in its place
+    os.utime(other, (OLD, OLD))
+    os.replace(other, source)
+    assert maker.ask() == ['a', 'b', 'd'] and maker.times == 3
+
+
 def test_what_changed_just_now_may_change_again(source):
     maker = Maker(source)
     os.utime(source)

@@ -87,8 +87,8 @@ def test_bf16_inside_and_float32_outside():
 
 
 def config(**wrapper):
-    one = dict(data_preprocessor=dict(mean=[0]))
-    model = dict(localizer=one, classifier=one)
+    one = dict(type='bas_mm.CAMClassifier', data_preprocessor=dict(mean=[0]))
+    model = dict(type='bas_mm.TwoNetworks', localizer=one, classifier=one)
     return Config(dict(model=model, optim_wrapper=dict(optimizer=dict(), **wrapper)))
 
 
@@ -103,8 +103,29 @@ def test_settings(monkeypatch):
     cfg.custom_hooks = [dict(type='Own')]
     train_fast(cfg, CUDA)
     assert [hook.type for hook in cfg.custom_hooks] == ['Own', 'bas_mm.CompileHook']
-    for network in cfg.model.values():
+    for network in (cfg.model.localizer, cfg.model.classifier):
         assert network.data_preprocessor.channels_last is True
+
+
+@pytest.mark.parametrize(
+    'kind, own, expected',
+    [
+        ('ImageClassifier', {}, False),
+        ('ImageClassifier', dict(type='bas_mm.WSOLDataPreprocessor'), True),
+        ('bas_mm.BASClassifier', {}, True),
+        ('bas_mm.BASClassifier', dict(type='ClsDataPreprocessor'), False),
+    ],
+)
+def test_only_ours_lay_views_out(monkeypatch, kind, own, expected):
+    """Also one that stands beside the model, as mmengine allows."""
+    monkeypatch.setattr(fast_training, 'has_bf16', lambda device: True)
+    for inside in (True, False):
+        cfg = config()
+        cfg.model = dict(type=kind)
+        (cfg.model if inside else cfg).data_preprocessor = dict(own, mean=[0])
+        train_fast(cfg, CUDA)
+        found = (cfg.model if inside else cfg).data_preprocessor
+        assert found.get('channels_last', False) is expected
 
 
 def test_what_cannot_be_had(monkeypatch):

@@ -132,6 +132,17 @@ def test_the_refiner_brings_all_to_the_last_size():
     assert low.amax((1, 2)).min() > 0.99
 
 
+def test_autocast_leaves_the_correlations_alone():
+    torch.manual_seed(0)
+    acts = Acts((torch.randn(2, 6, 8, 8), torch.randn(2, 3, 4, 4)), torch.zeros(2, 3))
+    maps = torch.randn(2, 8, 8)
+    refiner = SCGRefiner(**OPTIONS)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = refiner.refine(maps, acts, None, None)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, refiner.refine(maps, acts, None, None))
+
+
 @pytest.mark.parametrize('method', ['CAM', 'BAS'])
 def test_in_a_model(method):
     refiner = dict(type='bas_mm.SCGRefiner', **OPTIONS)

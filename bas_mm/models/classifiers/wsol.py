@@ -204,7 +204,7 @@ class WSOLClassifier(Localizer, ImageClassifier):
             closer = getattr(self.refiner, 'reads_detail', False)
             more = dict(detail=detail) if closer else {}
             maps = self.refiner.refine(maps, acts, inputs, classes, **more)
-        return maps
+        return maps.float()
 
     def plain_maps(self, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         """Give the maps of views as :meth:`maps` does, but not refined.

@@ -162,4 +162,6 @@ class SCGRefiner(nn.Module):
         cam = F.interpolate(cam[:, None], (h, w), mode='bilinear', align_corners=False)[
             :, 0
         ]
-        return scg(chosen, cam, **self.options)  # type: ignore[arg-type]
+        # sums over all places, compared with thresholds: too fine for bfloat16
+        with torch.autocast(cam.device.type, enabled=False):
+            return scg(chosen, cam, **self.options)  # type: ignore[arg-type]
