@@ -11,9 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from bas_mm.apis.fast import has_bf16
-from bas_mm.models.necks.split_neck import SplitNeck
 from bas_mm.registry import HOOKS, OPTIM_WRAPPERS
+from bas_mm.utils.devices import has_bf16
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -113,6 +112,9 @@ def compile_trunks(model: nn.Module, backend: str = 'inductor') -> int:
     Returns:
         The number of layers; inserts are left out.
     """
+    # not above: `import bas_mm` reads this module, and is to be quick
+    from bas_mm.models.necks.split_neck import SplitNeck
+
     trunks = {id(m.backbone): m for m in model.modules() if isinstance(m, SplitNeck)}
     layers = [
         layer

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bas_mm.apis.fast import has_bf16
+from bas_mm.utils.devices import has_bf16
 
 
 @pytest.mark.parametrize(
