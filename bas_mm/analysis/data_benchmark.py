@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +65,9 @@ def time_loader(cfg: Config, split: str, count: int) -> LoadTime:
         split: 'train' or 'test'.
         count: At least so many images, after the first batch, for which workers
             start; the data set goes round where it has fewer.
+
+    Raises:
+        ValueError: If the loader gives no batch.
     """
     loader = Runner.build_dataloader(cfg[f'{split}_dataloader'], seed=0)
     if not len(loader):
@@ -86,7 +88,7 @@ def time_loader(cfg: Config, split: str, count: int) -> LoadTime:
 
 def cycle_anew(loader: Any) -> Iterator[Any]:
     """Give the batches of a loader, round after round, none of them kept."""
-    for _ in cycle([None]):
+    while True:
         yield from loader
 
 

@@ -10,18 +10,17 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from mmengine.config import Config
 
 from bas_mm.utils.configs import share_pseudo_labels
 from bas_mm.utils.files import write_atomic
+from bas_mm.utils.signals import taking_signals
 
 Metrics = dict[str, Any]
 
@@ -183,26 +182,11 @@ def run_program(words: Sequence[str], **settings: Any) -> int:
             _running.discard(program)
 
 
-@contextmanager
-def _sharing_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the programs too: a training then leaves a checkpoint.
-
-    Otherwise they would go on alone. A Ctrl-C reaches them by itself.
-    """
-
-    def stop(number: int, frame: Any) -> None:
-        for program in tuple(_running):
-            program.send_signal(number)
-        sys.exit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _stop_all(number: int, frame: Any) -> NoReturn:
+    """End the programs too: trainings leave a checkpoint, and do not go on alone."""
+    for program in tuple(_running):
+        program.send_signal(number)
+    sys.exit(128 + number)
 
 
 def last_checkpoint(job: Job) -> str:
@@ -335,11 +319,13 @@ def run_jobs(
         return job, ''
 
     todo = [(i, job) for i, job in enumerate(jobs, 1) if job.state != 'done']
+    # a Ctrl-C reaches the programs by itself
+    stopping = taking_signals([signal.SIGTERM], _stop_all)
     if len(places) == 1:
-        with _sharing_sigterm():
+        with stopping:
             yield from (work(*one) for one in todo)
         return
-    with _sharing_sigterm(), ThreadPoolExecutor(len(places)) as pool:
+    with stopping, ThreadPoolExecutor(len(places)) as pool:
         try:
             for future in as_completed([pool.submit(work, *one) for one in todo]):
                 yield future.result()

@@ -16,6 +16,7 @@ from bas_mm.localization import as_array
 from bas_mm.localization.boxes import box_iou
 from bas_mm.localization.maps import cut_of
 from bas_mm.models import WSOLClassifier
+from bas_mm.models.classifiers.building import gt_labels
 from bas_mm.structures import TestOptions
 from bas_mm.utils.configs import build_dataset
 from bas_mm.visualization.sheet import spread_indices
@@ -156,6 +157,69 @@ def compare(found: Found, plain: Found) -> str:
         f'{same:.0%} with the same class, IoU of the boxes {np.mean(iou):.3f} '
         f'(least {np.min(iou):.3f})'
     )
+
+
+class Ways:
+    """Our way and the plain one from a batch to scores, maps and boxes.
+
+    Args:
+        model: Of :func:`load_plain_model`.
+        batch: As a loader gives it, crops among it or not.
+        options: Which maps are taken, and where they are cut. Defaults to those of
+            the model.
+    """
+
+    def __init__(
+        self, model: Any, batch: Mapping[str, Any], options: TestOptions | None = None
+    ) -> None:
+        self.model = model
+        self.batch = batch
+        self.options = options or model.head.test_options()
+
+    def data(self) -> dict[str, Any]:
+        """Give the batch as the model takes it."""
+        return self.model.data_preprocessor(dict(self.batch), False)
+
+    @torch.no_grad()
+    def ours(self, watch: Stopwatch, model: Any = None) -> Found:
+        """Predict as the package does, with this model or another."""
+        return predict(model or self.model, self.data(), self.options, watch)
+
+    @torch.no_grad()
+    def plain(self, watch: Stopwatch) -> Found:
+        """Run each crop through the whole network, and the view once more.
+
+        Without crops the view alone, once.
+        """
+        data = self.data()
+        views, crops = data['inputs'], data.get('crops')
+        labels = None
+        if self.options.map_label == 'gt':
+            labels = gt_labels(data['data_samples']).to(views.device)
+        if crops is None:
+            scores, maps = plain_maps(self.model, views, labels, self.options, watch)
+        else:
+            each = [
+                plain_maps(self.model, one, labels, self.options, watch)[0]
+                for one in (views, *crops.unbind(1))
+            ]
+            scores = torch.stack(each).mean(0)
+            labels = scores.argmax(1) if labels is None else labels
+            _, maps = plain_maps(self.model, views, labels, self.options, watch)
+        with watch.part('boxes'):
+            return Found(as_array(scores), maps, plain_boxes(maps, views, self.options))
+
+    def check(self) -> Found:
+        """Check that both find the same, and give what they find.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        watch = Stopwatch(next(self.model.parameters()).device)
+        ours, plain = self.ours(watch), self.plain(watch)
+        boxes = plain_boxes(ours.maps, self.data()['inputs'], self.options)
+        require_equal(ours, plain, boxes)
+        return ours
 
 
 def first_views(cfg: Config, count: int) -> dict[str, Any]:

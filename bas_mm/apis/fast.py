@@ -13,10 +13,8 @@ def speed_up(model: Any) -> None:
     """Make a model predict faster, in place, with less precision.
 
     BatchNorm is folded into the convolutions before it, and what predicts runs in
-    bfloat16 where the device has it. On one thread of a shared AMD EPYC with
-    AVX-512, in process CPU time: EfficientNet-Lite0 (batches of 8) 1.11 times as
-    fast folded, 1.83 in bfloat16, 2.06 with both; ResNet50 (batches of 2) 1.01, 1.87
-    and 1.90. Channels-last inputs gained nothing beside (1.00 and 1.02).
+    bfloat16 where the device has it; `bas-mm benchmark infer` times the gain.
+    Channels-last inputs gained nothing beside.
 
     Args:
         model: In eval mode on its device, with its weights. Afterwards it cannot be

@@ -12,8 +12,8 @@ logit maps of the same network at the size of our maps; and GradCAM of
 pytorch-grad-cam, where it is installed.
 
 test: a batch of a test, with the crops of the config's test pipeline. Plain: each
-crop through the whole network, the view once more to localize, the maps of all
-classes, image by image.
+crop through the whole network, the view once more to localize (without crops once
+in all), the maps of all classes, image by image.
 
 data: milliseconds an image of each transform of the train and the test pipeline,
 and of their loaders with their workers, on the clock.

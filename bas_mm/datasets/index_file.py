@@ -49,8 +49,8 @@ class _Stamps(NamedTuple):
     def take(cls, paths: Iterable[str]) -> '_Stamps':
         """Look files and folders up."""
         listed = list(paths)
-        marks = np.array([_mark(path) for path in listed], np.uint64)
-        return cls(listed, marks.view(np.int64).reshape(-1, 3))
+        marks = np.array([_mark(path) for path in listed], np.int64)
+        return cls(listed, marks.reshape(-1, 3))
 
 
 def _mark(path: str) -> tuple[int, int, int]:
@@ -58,7 +58,8 @@ def _mark(path: str) -> tuple[int, int, int]:
         found = os.stat(path)
     except OSError:
         return 0, 0, 0
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # times may be before 1970, numbers may use all 64 bits
+    return found.st_mtime_ns, found.st_size, found.st_ino & (2**63 - 1)
 
 
 class IndexFile:

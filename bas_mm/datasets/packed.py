@@ -11,8 +11,7 @@ class PackedInfos(Sequence[dict[str, Any]]):
     """Infos that are bytes until one is asked for.
 
     A list of infos takes several times the memory, and mmengine's packing of it
-    as much again: 1.6 GB at its peak for the training images of ILSVRC, instead of
-    0.9 GB.
+    as much again.
 
     Args:
         data: Shape ``(n,)``, uint8, the infos, pickled, one after the other.

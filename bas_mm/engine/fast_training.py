@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import nn
 
 from bas_mm.registry import HOOKS, OPTIM_WRAPPERS
 from bas_mm.utils.devices import has_bf16
+from bas_mm.utils.models import unwrap
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -47,7 +47,7 @@ class CompileHook(Hook):
 
     Args:
         backend: Of :func:`torch.compile`. ``'inductor'`` needs a C++ compiler for
-            CPUs, and was slower there than without (0.80).
+            CPUs, and is of no use there.
     """
 
     priority = 'VERY_LOW'
@@ -57,8 +57,7 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Let the layers be compiled at their next pass."""
-        model = runner.model
-        compile_trunks(model.module if is_model_wrapper(model) else model, self.backend)
+        compile_trunks(unwrap(runner.model), self.backend)
 
 
 def train_fast(cfg: Config, device: torch.device) -> None:
@@ -89,7 +88,10 @@ def train_fast(cfg: Config, device: torch.device) -> None:
         )
     cfg.optim_wrapper.type = f'bas_mm.{BF16OptimWrapper.__name__}'
     if device.type == 'cuda':
-        networks = [cfg.model.get(part) for part in ('localizer', 'classifier')]
+        # not above: `import bas_mm` reads this module, and is to be quick
+        from bas_mm.models.classifiers.two_networks import PARTS
+
+        networks = [cfg.model.get(part) for part in PARTS]
         for owner in filter(None, (cfg, cfg.model, *networks)):
             found = owner.get('data_preprocessor')
             kind = found and found.get('type', owner.get('type', cfg.model.get('type')))
@@ -112,7 +114,6 @@ def compile_trunks(model: nn.Module, backend: str = 'inductor') -> int:
     Returns:
         The number of layers; inserts are left out.
     """
-    # not above: `import bas_mm` reads this module, and is to be quick
     from bas_mm.models.necks.split_neck import SplitNeck
 
     trunks = {id(m.backbone): m for m in model.modules() if isinstance(m, SplitNeck)}

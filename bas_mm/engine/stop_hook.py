@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from bas_mm.engine.checkpoint_hook import ATOMIC, STOPPED
 from bas_mm.utils.files import write_atomic
+from bas_mm.utils.signals import taking_signals
 
 #: What a terminal, a system and Slurm (of itself, or by ``--signal=USR1@60``) send.
 SIGNALS = (
@@ -77,18 +78,9 @@ class StopHook(Hook):
         self._asked: torch.Tensor | None = None
         self._work: Any = None
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> contextlib.AbstractContextManager[None]:
         """Take the signals; only the main thread of a process can."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._take) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return taking_signals(SIGNALS, self._take)
 
     def _take(self, number: int, frame: Any) -> None:
         if self.received is not None:

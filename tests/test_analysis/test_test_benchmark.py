@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from bas_mm.analysis import test_benchmark
+from bas_mm.analysis import plain
 from bas_mm.analysis.arms import Stopwatch
-from bas_mm.analysis.plain import first_views, load_plain_model
-from bas_mm.analysis.test_benchmark import CropArms, time_tests
+from bas_mm.analysis.plain import Ways, first_views, load_plain_model
+from bas_mm.analysis.test_benchmark import time_tests
 from bas_mm.utils.configs import read_config
 from tests.helpers.tiny import save, write_config
 
@@ -45,7 +45,7 @@ def test_each_choice_of_maps(files, options):
     cfg = read_config(
         files[0], None, {f'model.head.{k}': v for k, v in options.items()}
     )
-    ways = CropArms(load_plain_model(cfg, files[1], CPU), first_views(cfg, 4))
+    ways = Ways(load_plain_model(cfg, files[1], CPU), first_views(cfg, 4))
     ways.check()
     scores = ways.ours(Stopwatch(CPU)).scores
     views = ways.model.data_preprocessor(dict(inputs=ways.batch['inputs']))['inputs']
@@ -57,13 +57,18 @@ def test_each_choice_of_maps(files, options):
 def test_a_view_alone(files):
     option = {'test_dataloader.dataset.pipeline.3.type': 'CenterCrop'}
     cfg = read_config(files[0], None, option)
-    ways = CropArms(load_plain_model(cfg, files[1], CPU), first_views(cfg, 2))
+    ways = Ways(load_plain_model(cfg, files[1], CPU), first_views(cfg, 2))
     assert 'crops' not in ways.batch
     ways.check()
+    passes = []
+    handle = ways.model.head.register_forward_hook(lambda *args: passes.append(1))
+    ways.plain(Stopwatch(CPU))
+    handle.remove()
+    assert len(passes) == 1
 
 
 def test_a_plain_version_that_finds_something_else(files, monkeypatch):
-    boxes = test_benchmark.plain_boxes
-    monkeypatch.setattr(test_benchmark, 'plain_boxes', lambda *args: boxes(*args) + 1)
+    boxes = plain.plain_boxes
+    monkeypatch.setattr(plain, 'plain_boxes', lambda *args: boxes(*args) + 1)
     with pytest.raises(ValueError, match='do not compute the same'):
         list(time_tests(read_config(files[0]), files[1], [2], 1, CPU))

@@ -69,6 +69,12 @@ def test_a_change_that_keeps_the_time(source):
     assert maker.ask() == ['a', 'b', 'd'] and maker.times == 3
 
 
+def test_times_before_1970(source):
+    maker = Maker(source)
+    os.utime(source, (-1000, -1000))
+    assert maker.ask() == maker.ask() == ['a', 'b'] and maker.times == 1
+
+
 def test_what_changed_just_now_may_change_again(source):
     maker = Maker(source)
     os.utime(source)

@@ -63,7 +63,7 @@ def test_inserts_are_left_out():
 def test_hook_looks_into_wrappers(monkeypatch, wrapped):
     seen = []
     monkeypatch.setattr(fast_training, 'compile_trunks', lambda *x: seen.append(x))
-    monkeypatch.setattr(fast_training, 'is_model_wrapper', lambda model: wrapped)
+    monkeypatch.setattr('bas_mm.utils.models.is_model_wrapper', lambda model: wrapped)
 
     class Runner:
         model = torch.nn.Module()
