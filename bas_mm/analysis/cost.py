@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_leaves
 from bas_mm.engine.merged_steps import merge_by_default
 from bas_mm.engine.summary_hook import config_hash
 from bas_mm.evaluation.bootstrap import quiet
+from bas_mm.utils.configs import pseudo_readers
 from bas_mm.utils.files import write_atomic
 
 MIB = 2**20
@@ -62,7 +63,8 @@ Costs = Mapping[str, tuple[Cost, Cost]]
 class Trainee:
     """The model of a config, its optimizer, and one batch to train on.
 
-    The weights are random: they change no figure of the cost.
+    The weights are random, and whole images stand in for pseudo labels that are
+    not made yet: neither changes a figure of the cost.
 
     Args:
         cfg: The config.
@@ -74,7 +76,7 @@ class Trainee:
 
     def __init__(self, cfg: Config, device: torch.device) -> None:
         if not cfg.get('train_dataloader') or not cfg.get('optim_wrapper'):
-            raise ValueError(f'{cfg.filename} trains nothing.')
+            raise ValueError(f'{cfg.filename or "The config"} trains nothing.')
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         self.device = device
         self.model = MODELS.build(cfg.model).to(device)
@@ -84,7 +86,9 @@ class Trainee:
         loader = copy.deepcopy(dict(cfg.train_dataloader))
         loader.pop('prefetch_factor', None)
         loader.update(num_workers=0, persistent_workers=False)
-        self.batch = next(iter(Runner.build_dataloader(loader, seed=0)))
+        with TemporaryDirectory() as folder:
+            stand_in(loader, Path(folder))
+            self.batch = next(iter(Runner.build_dataloader(loader, seed=0)))
         #: Every term of a loss is there in the last epoch.
         self.epoch = (cfg.get('train_cfg') or {}).get('max_epochs', 1) - 1
 
@@ -132,6 +136,21 @@ class Trainee:
     def batch_size(self) -> int:
         """Images in a step."""
         return len(self.batch['inputs'])
+
+
+def stand_in(loader: Mapping[str, Any], folder: Path) -> None:
+    """Let whole images be the pseudo labels that are not made yet, in place.
+
+    Args:
+        loader: Settings of a data loader.
+        folder: An empty folder, which must be there as long as images are read.
+    """
+    boxes = folder / 'boxes.json'
+    for reader, key in pseudo_readers(loader):
+        if not Path(reader.get('file') or folder / 'none').exists():
+            boxes.write_text('{"images": [], "annotations": []}')
+            file = folder if key == 'pseudo_mask' else boxes
+            reader.update(file=str(file), missing='whole')
 
 
 class _Reads(TorchDispatchMode):

@@ -9,8 +9,8 @@ from bas_mm.analysis.method_table import (
     BEST_TITLE,
     Study,
     comparable,
-    cost_cells,
     less,
+    make_cost_table,
     make_header,
     make_rows,
 )
@@ -107,32 +107,7 @@ def _add_costs(document: Document, study: Study) -> None:
     """Add the costs in units."""
     first = study.against[0]
     document.heading('Cost')
-    rows = []
-    for name, (cost, other) in study.costs.items():
-        memory = '–' if cost.memory is None else f'{cost.memory:.0f}'
-        rows.append(
-            [
-                name,
-                *cost_cells((cost, other)),
-                f'{cost.step_ms:.0f}',
-                f'{other.step_ms:.0f}',
-                memory,
-                str(cost.batch_size),
-                cost.device,
-            ]
-        )
-    document.table(
-        [
-            'method',
-            *make_header(study)[-3:],
-            'step, ms',
-            f'step of {first} beside it, ms',
-            'memory, MiB',
-            'batch size',
-            'device',
-        ],
-        rows,
-    )
+    document.table(*make_cost_table(study.costs, first))
     document.text(
         'Time: median of training steps, without the loading of images, in turns with '
         f'steps of {first}. Memory: the peak of a step (weights, gradients, state of '

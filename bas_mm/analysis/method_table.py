@@ -165,12 +165,7 @@ def make_header(study: Study) -> list[str]:
     """Name the columns of the table."""
     names = [COLUMNS[key] for key in study.keys]
     less = [f'less {name}' for name in study.against]
-    costs = [
-        'parameters, M (deployed)',
-        f'step / {study.against[0]}',
-        f'memory / {study.against[0]}',
-    ]
-    costs = costs if study.costs else []
+    costs = cost_names(study.against[0]) if study.costs else []
     return ['method', *names, *less, 'threshold', BEST_TITLE, *costs]
 
 
@@ -207,6 +202,49 @@ def comparable(study: Study, name: str, other: str) -> bool:
     """Whether two methods share a seed."""
     runs = study.results.runs
     return bool(runs[name].keys() & runs[other].keys())
+
+
+def cost_names(beside: str) -> list[str]:
+    """Name the columns of :func:`cost_cells`.
+
+    Example:
+        >>> cost_names('cam')
+        ['parameters, M (deployed)', 'step / cam', 'memory / cam']
+    """
+    return ['parameters, M (deployed)', f'step / {beside}', f'memory / {beside}']
+
+
+def make_cost_table(costs: Costs, beside: str) -> tuple[list[str], list[list[str]]]:
+    """Lay costs out, relative and in units.
+
+    Args:
+        costs: What was measured.
+        beside: Name of the method that all are compared with.
+
+    Returns:
+        The header, and a row for each method.
+
+    Example:
+        >>> cam = Cost(2_000_000, 2_000_000, 20.0, 8.0, 4, 'cpu')
+        >>> tap = cam._replace(step_ms=30.0)
+        >>> header, rows = make_cost_table({'tap': (tap, cam)}, 'cam')
+        >>> rows[0][1:]
+        ['2.00 (2.00)', '1.50', '1.00', '30', '20', '8', '4', 'cpu']
+    """
+    units = ['step, ms', f'step of {beside} beside it, ms', 'memory, MiB']
+    rows = [
+        [
+            name,
+            *cost_cells((cost, other)),
+            f'{cost.step_ms:.0f}',
+            f'{other.step_ms:.0f}',
+            '–' if cost.memory is None else f'{cost.memory:.0f}',
+            str(cost.batch_size),
+            cost.device,
+        ]
+        for name, (cost, other) in costs.items()
+    ]
+    return ['method', *cost_names(beside), *units, 'batch size', 'device'], rows
 
 
 def cost_cells(costs: tuple[Cost, Cost] | None) -> list[str]:

@@ -16,6 +16,9 @@ table.md, table.csv, table.json and plot.png are written after every run; in the
 end also the cost of a training step, pictures.png (the methods on the same test
 images) and report.html. Intervals are of differences to CAM and BAS, or to the
 methods of --against: 95 %, paired by seed and image.
+
+--cost-only trains nothing, and measures in minutes what a step of each costs; whole
+images stand in for pseudo labels that are not made yet. It writes DIR/costs.md.
 """
 
 import argparse
@@ -30,7 +33,7 @@ from bas_mm.analysis.cost import Costs, measure_costs
 from bas_mm.analysis.jobs import run_jobs, share_machine
 from bas_mm.analysis.method_report import build_report
 from bas_mm.analysis.method_results import Results, draw_methods
-from bas_mm.analysis.method_table import Study, write_table
+from bas_mm.analysis.method_table import Study, make_cost_table, write_table
 from bas_mm.analysis.methods import (
     Method,
     choose_references,
@@ -39,7 +42,9 @@ from bas_mm.analysis.methods import (
     plan_methods,
 )
 from bas_mm.apis.model import choose_device
+from bas_mm.utils.files import write_atomic
 from bas_mm.utils.options import add_config_arguments, threshold
+from bas_mm.utils.tables import render_table
 from bas_mm.utils.texts import plural
 from bas_mm.visualization.sheet import write_drawing
 
@@ -102,6 +107,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='training steps that are timed; 0 measures no cost (default: 5)',
     )
     parser.add_argument(
+        '--cost-only',
+        action='store_true',
+        help='measure what a training step of each costs, and stop',
+    )
+    parser.add_argument(
         '--pictures',
         type=int,
         default=12,
@@ -125,6 +135,8 @@ def check_args(args: argparse.Namespace) -> None:
     for name in ('bootstrap', 'steps', 'pictures'):
         if getattr(args, name) < 0:
             error(f'--{name} must be at least 0, got {getattr(args, name)}')
+    if args.cost_only and not args.steps:
+        error('--cost-only times training steps: --steps must be at least 1, got 0')
     args.names = args.names or name_methods(args.configs)
     args.against = choose_references(args.names, args.configs, args.against)
     if args.work_dir is None:
@@ -146,6 +158,9 @@ def run(args: argparse.Namespace) -> None:
         args.data_root,
         args.cfg_options,
     )
+    if args.cost_only:
+        show_costs(args, methods)
+        return
     jobs = [job for method in methods for job in method.jobs.values()]
     print_plan(methods, args.work_dir, min(len(places), len(jobs)))
     if args.dry_run:
@@ -208,19 +223,38 @@ def make_study(
     )
 
 
+def show_costs(args: argparse.Namespace, methods: Sequence[Method]) -> None:
+    """Measure costs, print and write them."""
+    costs, faults = measure(args, methods, args.against[0])
+    table = make_cost_table(costs, args.against[0])
+    notes = ''.join(f'- {fault}\n' for fault in faults)
+    print(f'\n{render_table(*table)}\n{notes}')
+    out = Path(args.work_dir, 'costs.md')
+    text = render_table(*table, markdown=True)
+    write_atomic(out, f'{text}\n\n{notes}\n`{args.command_line}`\n'.encode())
+    print(f'The table is in {out}')
+
+
+def measure(
+    args: argparse.Namespace, methods: Sequence[Method], beside: str
+) -> tuple[Costs, list[str]]:
+    """Measure the costs of methods, see :func:`measure_costs`."""
+    return measure_costs(
+        {method.name: method.cfg for method in methods},
+        beside,
+        args.steps,
+        choose_device(None),
+        Path(args.work_dir, 'costs.json'),
+    )
+
+
 def finish(args: argparse.Namespace, results: Results, failed: Sequence[str]) -> None:
     """Measure the costs, draw the sheet, write table and report."""
     notes, out = list(failed), Path(args.work_dir)
     costs: Costs = {}
     if args.steps:
         beside = make_study(args, results, {}, ()).against[0]
-        costs, faults = measure_costs(
-            {method.name: method.cfg for method in results.done},
-            beside,
-            args.steps,
-            choose_device(None),
-            out / 'costs.json',
-        )
+        costs, faults = measure(args, results.done, beside)
         notes += faults
     sheet = None
     if args.pictures:

@@ -210,19 +210,41 @@ def share_pseudo_labels(cfg: Config) -> None:
     file = cfg.get('pseudo_file')
     if not file:
         return
-    readers = [
-        transform
-        for leaf in leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset'))
-        for transform in leaf.get('pipeline') or ()
-        if str(transform.get('type')).endswith('LoadPseudoLabels')
-    ]
+    readers = [reader for reader, _ in pseudo_readers(cfg.get('train_dataloader'))]
     if not readers:
         raise ValueError(
             f'pseudo_file={file} is read by nothing: the training pipeline of this '
             'config has no bas_mm.LoadPseudoLabels.'
         )
-    for transform in readers:
-        transform['file'] = file
+    for reader in readers:
+        reader['file'] = file
+
+
+def pseudo_readers(
+    loader: Mapping[str, Any] | None,
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Find what reads the pseudo labels of a data loader.
+
+    Args:
+        loader: Its settings.
+
+    Yields:
+        The settings of each ``bas_mm.LoadPseudoLabels``, and which key of
+        ``pseudo_bbox`` and ``pseudo_mask`` its pipeline hands on.
+
+    Example:
+        >>> pack = dict(type='bas_mm.PackLocInputs', algorithm_keys=('pseudo_mask',))
+        >>> read = dict(type='bas_mm.LoadPseudoLabels', file='masks')
+        >>> list(pseudo_readers(dict(dataset=dict(pipeline=[read, pack]))))
+        [({'type': 'bas_mm.LoadPseudoLabels', 'file': 'masks'}, 'pseudo_mask')]
+    """
+    for leaf in leaf_datasets((loader or {}).get('dataset')):
+        pipeline = leaf.get('pipeline') or ()
+        keys = [key for one in pipeline for key in one.get('algorithm_keys', ())]
+        for transform in pipeline:
+            if str(transform.get('type')).endswith('LoadPseudoLabels'):
+                masks = 'pseudo_mask' in keys
+                yield transform, 'pseudo_mask' if masks else 'pseudo_bbox'
 
 
 def follow_classes(

@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -138,6 +139,35 @@ def test_median_of_the_timed_steps(configs, monkeypatch):
     monkeypatch.setattr(Trainee, 'memory', lambda self: None)
     found, _ = measure_cost(configs['CAM'], configs['CAM'], 3, CPU)
     assert found.step_ms == pytest.approx(200) and found.memory is None
+
+
+@pytest.mark.parametrize('key', ['pseudo_bbox', 'pseudo_mask'])
+@pytest.mark.parametrize('file', ['', 'none'])
+def test_whole_images_stand_in_for_pseudo_labels(configs, tmp_path, key, file):
+    cfg = copy.deepcopy(configs['CAM'])
+    cfg.train_dataloader.dataset.pipeline = [
+        dict(type='bas_mm.LoadImageFromFile'),
+        dict(type='bas_mm.LoadPseudoLabels', file=file and str(tmp_path / file)),
+        dict(type='mmpretrain.Resize', scale=(64, 64)),
+        dict(type='bas_mm.PackLocInputs', algorithm_keys=(key,)),
+    ]
+    given = copy.deepcopy(cfg.train_dataloader)
+    trainee = Trainee(cfg, CPU)
+    for sample in trainee.batch['data_samples']:
+        label = sample.get(key)
+        height, width = sample.ori_shape
+        whole = [0, 0, width, height] if key == 'pseudo_bbox' else np.ones(label.shape)
+        np.testing.assert_array_equal(label, whole)
+    assert trainee.step() > 0 and cfg.train_dataloader == given
+
+
+def test_pseudo_labels_that_are_there_are_read(configs, tmp_path):
+    """An empty folder has no label for an image."""
+    cfg = copy.deepcopy(configs['CAM'])
+    read = dict(type='bas_mm.LoadPseudoLabels', file=str(tmp_path))
+    cfg.train_dataloader.dataset.pipeline.insert(1, read)
+    with pytest.raises(ValueError, match='has no pseudo label for'):
+        Trainee(cfg, CPU)
 
 
 def test_what_cannot_be_measured(configs):

@@ -266,9 +266,35 @@ def test_a_failed_run_stops_no_other(configs, tmp_path, monkeypatch, capsys, don
     assert ' failed: ' not in (out / 'table.md').read_text()
 
 
+def test_costs_alone(configs, tmp_path, capsys, done):
+    out = tmp_path / 'out'
+    (tmp_path / 'lost.py').write_text(
+        f'_base_ = {str(configs[0])!r}\noptim_wrapper = None'
+    )
+    words = [*configs, tmp_path / 'lost.py', '--work-dir', out, '--steps', 1]
+    call('compare-methods', *words, '--cost-only')
+    assert not done and {path.name for path in out.iterdir()} == {
+        'costs.json',
+        'costs.md',
+    }
+    text = (out / 'costs.md').read_text()
+    assert '- The cost of lost was not measured: ' in text
+    assert text.endswith('--cost-only`\n') and 'step / cam' in text
+    printed = capsys.readouterr().out
+    assert 'lost was not measured: The config trains nothing.' in printed
+    assert f'The table is in {out / "costs.md"}' in printed
+    table = [line.split('|') for line in text.splitlines() if line.startswith('|')]
+    cam, bas = table[2:]
+    kept = json.loads((out / 'costs.json').read_text())
+    assert cam[1].strip() == 'cam' and cam[3].strip() == cam[4].strip() == '1.00'
+    assert float(bas[2].split()[0]) >= float(cam[2].split()[0])
+    assert float(bas[5]) == round(kept['bas']['costs'][0][2])
+
+
 @pytest.mark.parametrize(
     'words, message',
     [
+        (['--cost-only', '--steps', 0], '--steps must be at least 1, got 0'),
         (['--names', 'x'], '--names needs one name for each of the 2 configs, got 1'),
         (['--steps', -1], '--steps must be at least 0, got -1'),
         (['--against', 'x'], '--against x: there is no such method, only cam, bas'),
