@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from bas_mm.localization import as_array
 from bas_mm.structures import TestOptions
 from bas_mm.utils.files import FreshPaths, write_atomic
 from bas_mm.utils.finite import require_finite
+from bas_mm.utils.images import open_threads, run_ahead
 from bas_mm.visualization import WSOLVisualizer
 
 ClassType = str | int
@@ -305,24 +308,23 @@ class WSOLInferencer:
         numbered: Any = range(len(items))
         if self.show_progress and len(items) > 1:
             numbered = track(numbered, description='Localizing')
-        for index in numbered:
-            name, source = items[index]
-            try:
-                image = load_image(source)
-            except (ValueError, TypeError, OSError) as error:
-                if not skip:
+        with open_threads() as pool:
+            read = partial(self._read, keep=paths is not None)
+            read_items = run_ahead(pool, read, enumerate(items), 2 * batch_size)
+            for index, future in zip(numbered, read_items):
+                item = future.result()
+                if isinstance(item, _Item):
+                    batch.append(item)
+                elif skip:
+                    self.skipped.append((items[index][0], str(item)))
+                else:
                     # what has been read before is not lost
-                    yield from self._finish(batch, request, paths)
-                    self.unreadable = error
-                    raise
-                self.skipped.append((name, str(error)))
-            else:
-                path = None if isinstance(source, np.ndarray) else os.fspath(source)
-                kept = None if paths is None else image
-                batch.append(_Item(index, name, path, kept, self.viewer(image)))
-            if len(batch) == batch_size or index == len(items) - 1:
-                yield from self._finish(batch, request, paths)
-                batch = []
+                    yield from self._finish(batch, request, paths, pool)
+                    self.unreadable = item
+                    raise item
+                if len(batch) == batch_size or index == len(items) - 1:
+                    yield from self._finish(batch, request, paths, pool)
+                    batch = []
         if self.skipped:
             more = ', ...' if len(self.skipped) > 5 else ''
             MMLogger.get_current_instance().warning(
@@ -332,47 +334,75 @@ class WSOLInferencer:
                 + more
             )
 
+    def _read(
+        self, numbered: tuple[int, tuple[str, ImageType]], keep: bool
+    ) -> _Item | Exception:
+        """Read an image, and give the error where it is none; runs in a thread."""
+        index, (name, source) = numbered
+        try:
+            image = load_image(source)
+        except (ValueError, TypeError, OSError) as error:
+            return error
+        path = None if isinstance(source, np.ndarray) else os.fspath(source)
+        return _Item(index, name, path, image if keep else None, self.viewer(image))
+
     def _finish(
-        self, batch: Sequence[_Item], request: _Request, paths: FreshPaths | None
+        self,
+        batch: Sequence[_Item],
+        request: _Request,
+        paths: FreshPaths | None,
+        pool: ThreadPoolExecutor,
     ) -> Iterator[Result]:
         """Run a batch through the model and give its results."""
         if not batch:
             return
-        for item, scores, maps in zip(batch, *self._run(batch, request)):
-            result: Result = dict(
-                index=item.index,
-                name=item.name,
-                img_path=item.path,
-                ori_shape=item.view.frame.image,
-                scores=scores,
-            )
-            label = int(scores.argmax())
-            if request.classes is None:
-                known = label if request.labels is None else request.labels[item.index]
-                places = self._places(maps[0], item, request, float(scores[known]))
-            else:
-                result['asked'] = [
-                    {
-                        'label': one,
-                        'class': self.classes[one],
-                        'score': float(scores[one]),
-                        **self._places(pred_map, item, request, float(scores[one])),
-                    }
-                    for one, pred_map in zip(request.classes, maps)
-                ]
-                places = dict(max(result['asked'], key=lambda asked: asked['score']))
-                label = places.pop('label')
-                del places['class'], places['score']
-            result.update(
-                pred_label=label,
-                pred_class=self.classes[label],
-                pred_score=float(scores[label]),
-                **places,
-            )
-            if paths is not None and item.image is not None:
-                path = paths(item.name, '.jpg')
-                result['vis_path'] = self._write(item.image, result, path)
-            yield result
+        free = [None if paths is None else paths(item.name, '.jpg') for item in batch]
+        parts = zip(batch, *self._run(batch, request), free)
+        finish = partial(self._result, request)
+        # each holds a map at the size of its image: no more at once than are made
+        for future in run_ahead(pool, finish, parts, os.cpu_count() or 1):
+            yield future.result()
+
+    def _result(
+        self,
+        request: _Request,
+        part: tuple[_Item, np.ndarray, np.ndarray, Path | None],
+    ) -> Result:
+        """Say what the scores and maps of an image mean; runs in a thread."""
+        item, scores, maps, path = part
+        result: Result = dict(
+            index=item.index,
+            name=item.name,
+            img_path=item.path,
+            ori_shape=item.view.frame.image,
+            scores=scores,
+        )
+        label = int(scores.argmax())
+        if request.classes is None:
+            known = label if request.labels is None else request.labels[item.index]
+            places = self._places(maps[0], item, request, float(scores[known]))
+        else:
+            result['asked'] = [
+                {
+                    'label': one,
+                    'class': self.classes[one],
+                    'score': float(scores[one]),
+                    **self._places(pred_map, item, request, float(scores[one])),
+                }
+                for one, pred_map in zip(request.classes, maps)
+            ]
+            places = dict(max(result['asked'], key=lambda asked: asked['score']))
+            label = places.pop('label')
+            del places['class'], places['score']
+        result.update(
+            pred_label=label,
+            pred_class=self.classes[label],
+            pred_score=float(scores[label]),
+            **places,
+        )
+        if path is not None and item.image is not None:
+            result['vis_path'] = self._write(item.image, result, path)
+        return result
 
     @torch.no_grad()
     def _run(

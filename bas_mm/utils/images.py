@@ -4,8 +4,11 @@ import io
 import os
 import os.path as osp
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, TypeVar
 
 import cv2
@@ -20,6 +23,8 @@ Found = TypeVar('Found')
 
 _JPEG, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _PNG, _PNG_END = b'\x89PNG', b'IEND'
+#: The filters of warnings are those of all threads.
+_FILTERS = Lock()
 
 
 def read_image(
@@ -98,10 +103,11 @@ def _is_whole(content: bytes) -> bool:
 def _verify(content: bytes, name: str) -> None:
     """Refuse what is cut off: OpenCV fills it with gray, Pillow says so."""
     try:
-        with warnings.catch_warnings():
+        with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as file:
-                file.load()
+            file = Image.open(io.BytesIO(content))
+        with file:
+            file.load()
     except UnidentifiedImageError:
         pass  # there are formats that only OpenCV knows
     except Exception as error:  # Pillow has no common one
@@ -134,6 +140,51 @@ def image_size(path: str, turned: bool = True) -> tuple[int, int]:
     return (height, width) if turn else (width, height)
 
 
+@contextmanager
+def open_threads(workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """Open threads; what has not begun when the block is left never does.
+
+    Args:
+        workers: Number of threads; by default twice the number of cores.
+    """
+    pool = ThreadPoolExecutor(workers or 2 * (os.cpu_count() or 1))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_ahead(
+    pool: ThreadPoolExecutor,
+    work: Callable[[Item], Found],
+    items: Iterable[Item],
+    ahead: int,
+) -> Iterator[Future[Found]]:
+    """Work in threads, in order, a few items before they are asked for.
+
+    Args:
+        pool: The threads.
+        work: What is done with an item.
+        items: Read one by one.
+        ahead: How many may be done or under way, and not asked for.
+
+    Yields:
+        The future of each item.
+
+    Example:
+        >>> with open_threads() as pool:
+        ...     [one.result() for one in run_ahead(pool, abs, [-1, 2], ahead=4)]
+        [1, 2]
+    """
+    waiting: deque[Future[Found]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
+
+
 def read_parallel(
     read: Callable[[Item], Found],
     items: Iterable[Item],
@@ -156,7 +207,7 @@ def read_parallel(
         [1, 2]
     """
     items = list(items)
-    with ThreadPoolExecutor(workers or 2 * (os.cpu_count() or 1)) as pool:
+    with open_threads(workers) as pool:
         found: Any = pool.map(read, items)
         yield from track(found, label, total=len(items)) if label else found
 

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from threading import Barrier
 from unittest import mock
 
 import cv2
@@ -19,6 +20,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
 from bas_mm import WSOLInferencer
+from bas_mm.utils.devices import has_bf16
 from tests.helpers.inference import CLASSES
 
 ROOT = Path(__file__).parents[2]
@@ -387,6 +389,33 @@ def test_what_was_found_before_an_error_comes_out(tiny, broken):
         next(stream)
 
 
+def test_images_are_read_while_others_are(tiny, make_image):
+    """Neither waits for the other, and no folder is read far ahead."""
+    image, _ = make_image()
+    together, begun = Barrier(2), []
+
+    def load(source):
+        begun.append(1)
+        if len(begun) <= 2:
+            together.wait(60)
+        return source
+
+    with mock.patch('bas_mm.apis.inferencer.load_image', load):
+        stream = tiny.stream([image] * 30, batch_size=2)
+        assert next(stream)['index'] == 0
+        assert 2 <= len(begun) <= 2 + 2 * 2
+        assert [result['index'] for result in stream] == list(range(1, 30))
+
+
+def test_a_view_that_cannot_be_made_is_no_bad_image(tiny, make_image):
+    image, _ = make_image()
+    with (
+        mock.patch.object(tiny, 'viewer', side_effect=ValueError('the pipeline')),
+        pytest.raises(ValueError, match='the pipeline'),
+    ):
+        tiny([image] * 3, on_error='skip')
+
+
 @pytest.mark.parametrize(
     'options, match',
     [
@@ -535,7 +564,8 @@ def test_fast_gives_the_same_to_the_last_digits(files, make_image):
         for one, other in zip(fast(images, **options), plain(images, **options)):
             np.testing.assert_allclose(one['scores'], other['scores'], atol=0.02)
             np.testing.assert_allclose(one['loc_map'], other['loc_map'], atol=0.1)
-            assert not np.array_equal(one['scores'], other['scores'])
+            if has_bf16(torch.device('cpu')):
+                assert not np.array_equal(one['scores'], other['scores'])
 
 
 @pytest.mark.parametrize('has, dtype', [(True, torch.bfloat16), (False, torch.float32)])
