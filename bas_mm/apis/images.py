@@ -165,6 +165,20 @@ class View(NamedTuple):
     detail: torch.Tensor | None = None
 
 
+class PreparedView(NamedTuple):
+    """A view that is not yet a tensor.
+
+    Attributes:
+        results: What the steps of the pipeline made.
+        frame: Where the view lies in the image.
+        detail: See :class:`View`; ``(H, W, 3)``.
+    """
+
+    results: dict[str, Any]
+    frame: ViewFrame
+    detail: np.ndarray | None
+
+
 def view_size(pipeline: Sequence[dict[str, Any]]) -> tuple[int, int]:
     """Give the size of the views that show whole images.
 
@@ -217,7 +231,7 @@ class Viewer:
                 "CenterCrop nor TenCrop. Use view='full'."
             )
         self.steps = [self._whole(steps)] if kind == 'full' else steps
-        self.pack = PackLocInputs(algorithm_keys=())
+        self.to_tensors = PackLocInputs(algorithm_keys=())
         self.keep_detail = any(cfg.get('keep_detail') for cfg in pipeline)
 
     @staticmethod
@@ -241,6 +255,16 @@ class Viewer:
 
     def __call__(self, image: np.ndarray) -> View:
         """Make the view of one image, BGR, ``(h, w, 3)`` uint8."""
+        return self.pack(self.prepare(image))
+
+    def prepare(self, image: np.ndarray) -> PreparedView:
+        """Resize and crop one image; may run in a thread.
+
+        There torch must stay out, which would open threads of its own for each.
+
+        Args:
+            image: BGR, ``(h, w, 3)`` uint8.
+        """
         height, width = image.shape[:2]
         # stock transforms move boxes along: where one goes tells the rest
         probe = np.array([[width, height] * 2]) * [0.375, 0.375, 0.625, 0.625]
@@ -255,11 +279,14 @@ class Viewer:
         moved = results['gt_bboxes'][0]
         scale = (moved[2:] - moved[:2]) / (probe[0, 2:] - probe[0, :2])
         shift = (moved[:2] - scale * probe[0, :2]).round(9)
-        packed = self.pack(results)
-        view = tuple(packed['inputs'].shape[-2:])
-        frame = ViewFrame(view, (height, width), scale, shift)
-        detail = None
-        if self.keep_detail:
-            cut = np.ascontiguousarray(frame.cut(image).transpose(2, 0, 1))
+        frame = ViewFrame(results['img'].shape[:2], (height, width), scale, shift)
+        detail = frame.cut(image) if self.keep_detail else None
+        return PreparedView(results, frame, detail)
+
+    def pack(self, prepared: PreparedView) -> View:
+        """Make tensors of what was prepared."""
+        packed, detail = self.to_tensors(prepared.results), None
+        if prepared.detail is not None:
+            cut = np.ascontiguousarray(prepared.detail.transpose(2, 0, 1))
             detail = torch.from_numpy(cut)
-        return View(packed['inputs'], packed.get('crops'), frame, detail)
+        return View(packed['inputs'], packed.get('crops'), prepared.frame, detail)

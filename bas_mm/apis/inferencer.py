@@ -23,7 +23,7 @@ from bas_mm.apis.fast import speed_up
 from bas_mm.apis.images import (
     ImageType,
     NamedImage,
-    View,
+    PreparedView,
     Viewer,
     list_images,
     load_image,
@@ -58,7 +58,7 @@ class _Item:
     name: str
     path: str | None
     image: np.ndarray | None  # kept only to be drawn on
-    view: View
+    view: PreparedView
 
 
 @dataclass(frozen=True)
@@ -344,7 +344,8 @@ class WSOLInferencer:
         except (ValueError, TypeError, OSError) as error:
             return error
         path = None if isinstance(source, np.ndarray) else os.fspath(source)
-        return _Item(index, name, path, image if keep else None, self.viewer(image))
+        kept = image if keep else None
+        return _Item(index, name, path, kept, self.viewer.prepare(image))
 
     def _finish(
         self,
@@ -418,13 +419,14 @@ class WSOLInferencer:
         if request.labels is not None:
             for sample, item in zip(samples, batch):
                 sample.set_gt_label(request.labels[item.index])
+        views = [self.viewer.pack(item.view) for item in batch]
         data: dict[str, Any] = dict(
-            inputs=[item.view.inputs for item in batch], data_samples=samples
+            inputs=[view.inputs for view in views], data_samples=samples
         )
-        if batch[0].view.crops is not None:
-            data['crops'] = [item.view.crops for item in batch]
-        if batch[0].view.detail is not None:
-            data['detail'] = [item.view.detail for item in batch]
+        if views[0].crops is not None:
+            data['crops'] = [view.crops for view in views]
+        if views[0].detail is not None:
+            data['detail'] = [view.detail for view in views]
         data = self.model.data_preprocessor(data, False)
         if request.classes is None:
             samples = self.model.predict(**data, test_cfg=request.options)

@@ -4,7 +4,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, get_ident
 from unittest import mock
 
 import cv2
@@ -407,11 +407,30 @@ def test_images_are_read_while_others_are(tiny, make_image):
         assert [result['index'] for result in stream] == list(range(1, 30))
 
 
+def test_torch_stays_out_of_the_threads(tiny, make_image):
+    """It would open threads of its own for each of them, one for each core."""
+    viewer, found = tiny.viewer, {}
+
+    def note(name, function):
+        def call(*args):
+            found.setdefault(name, set()).add(get_ident())
+            return function(*args)
+
+        return call
+
+    with (
+        mock.patch.object(viewer, 'to_tensors', note('torch', viewer.to_tensors)),
+        mock.patch.object(viewer, 'prepare', note('steps', viewer.prepare)),
+    ):
+        tiny([make_image()[0]] * 9, batch_size=2)
+    assert found['torch'] == {get_ident()} and get_ident() not in found['steps']
+
+
 def test_a_view_that_cannot_be_made_is_no_bad_image(tiny, make_image):
     image, _ = make_image()
     with (
-        mock.patch.object(tiny, 'viewer', side_effect=ValueError('the pipeline')),
-        pytest.raises(ValueError, match='the pipeline'),
+        mock.patch.object(tiny.viewer, 'prepare', side_effect=ValueError('the steps')),
+        pytest.raises(ValueError, match='the steps'),
     ):
         tiny([image] * 3, on_error='skip')
 
