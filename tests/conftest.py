@@ -9,6 +9,7 @@ import pytest
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
+from bas_mm.datasets import ToyLocalization
 from tests.helpers.classifier import make_folder
 from tests.helpers.commands import TOOLS, run
 
@@ -28,6 +29,23 @@ def trained(tmp_path_factory):
     words = ['tiny.py', '--data-root', 'data', '--work-dir', 'one']
     run(folder, sys.executable, TOOLS / 'train.py', *words)
     return folder
+
+
+@pytest.fixture(scope='session')
+def toy_set(tmp_path_factory):
+    """The folder of the default toy set, drawn once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base
+    ToyLocalization(str(root / 'shared' / 'toy'))
+    return root / 'shared' / 'toy'
+
+
+@pytest.fixture
+def beside_toy_set(toy_set, tmp_path, monkeypatch):
+    """Work in an empty folder, in which the toy set is where configs expect it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data').symlink_to(toy_set.parent)
+    return tmp_path
 
 
 @pytest.fixture

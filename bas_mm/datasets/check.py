@@ -13,7 +13,7 @@ from bas_mm.datasets.checked import UNREADABLE
 from bas_mm.datasets.files import list_folders, require_folder
 from bas_mm.datasets.openimages import META_FOLDERS, SPLITS
 from bas_mm.datasets.transforms.loading import load_gray
-from bas_mm.utils.images import read_image, read_parallel
+from bas_mm.utils.images import read_image, run_parallel
 
 #: Layout to its data set and the splits that are looked at.
 LAYOUTS: dict[str, tuple[str, Sequence[str]]] = dict(
@@ -139,7 +139,7 @@ def _report(
     report.problems = {kind: list(found) for kind, found in dataset.findings.items()}
     report.cause = next((c.summary() for c in dataset.checks if c.faults), '')
     label = f'Reading {split}' if progress else ''
-    for image, mask in read_parallel(_look, infos, workers, label):
+    for image, mask in run_parallel(_look, infos, workers, label):
         for kind, fault in ((UNREADABLE, image), (MASKS, mask)):
             if fault:
                 report.problems.setdefault(kind, []).append(fault)

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from bas_mm.datasets.box_check import BoxCheck
-from bas_mm.utils.images import image_size, read_parallel, why_unreadable
+from bas_mm.utils.images import image_size, run_parallel, why_unreadable
 
 ON_ERROR = ('raise', 'skip')
 
@@ -99,7 +99,7 @@ class CheckedData:
         if self.on_error == 'raise' or not self.scan:
             return infos
         paths = [info['img_path'] for info in infos]
-        reasons = list(read_parallel(why_unreadable, paths))
+        reasons = list(run_parallel(why_unreadable, paths))
         if any(reasons):
             self.findings[UNREADABLE] += [reason for reason in reasons if reason]
         kept = [info for info, reason in zip(infos, reasons) if not reason]

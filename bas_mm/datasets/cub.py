@@ -15,7 +15,7 @@ from bas_mm.datasets.box_check import BoxCheck
 from bas_mm.datasets.checked import CheckedData
 from bas_mm.datasets.files import require_folder
 from bas_mm.registry import DATASETS
-from bas_mm.utils.images import read_parallel
+from bas_mm.utils.images import run_parallel
 
 #: Share of the sides of an image that official boxes may reach outside.
 SLACK = 0.05
@@ -163,7 +163,7 @@ class CUBLocalization(CheckedData, CUB):
         """Put the boxes into the infos of the images."""
         check = BoxCheck(source, corners=False, slack=SLACK)
         paths = [info['img_path'] for info in data_list]
-        sizes = read_parallel(partial(self.size_of, turned=False), paths)
+        sizes = run_parallel(partial(self.size_of, turned=False), paths)
         for info, size in zip(data_list, sizes):
             key = keys[info['img_path']]
             x, y, w, h = boxes[key]

@@ -22,6 +22,7 @@ from bas_mm.datasets.toy_drawing import (
     draw_toy_image,
 )
 from bas_mm.registry import DATASETS
+from bas_mm.utils.images import run_parallel
 
 #: Raise it whenever the drawing changes: folders drawn before are refused.
 TOY_VERSION = 1
@@ -160,6 +161,7 @@ def _draw_folder(root: str, spec: dict) -> None:
         'bounding_boxes': [],
         'classes': [],
     }
+    drawings = []
     for label in range(spec['num_classes']):
         pattern, _ = class_look(label, spec['num_classes'])
         name = f'{label + 1:03d}.{pattern}_{label + 1}'
@@ -169,14 +171,15 @@ def _draw_folder(root: str, spec: dict) -> None:
         for train, split in ((1, 'train'), (0, 'test')):
             for index in range(spec[f'{split}_per_class']):
                 stem = f'{name}/{split}_{index:04d}'
-                box = _draw_files(root, stem, spec, (train, label, index))
-                key = len(lists['images']) + 1
+                drawings.append((stem, (train, label, index)))
+                key = len(drawings)
                 lists['images'].append(f'{key} {stem}.jpg')
                 lists['image_class_labels'].append(f'{key} {label + 1}')
                 lists['train_test_split'].append(f'{key} {train}')
-                lists['bounding_boxes'].append(
-                    ' '.join([str(key), *(f'{v}.0' for v in box)])
-                )
+    boxes = run_parallel(lambda one: _draw_files(root, *one, spec), drawings)
+    for key, box in enumerate(boxes, 1):
+        numbers = [str(key), *(f'{v}.0' for v in box)]
+        lists['bounding_boxes'].append(' '.join(numbers))
     for name, lines in lists.items():
         with open(osp.join(root, f'{name}.txt'), 'w', encoding='utf-8') as file:
             file.write('\n'.join(lines) + '\n')
@@ -185,15 +188,15 @@ def _draw_folder(root: str, spec: dict) -> None:
 
 
 def _draw_files(
-    root: str, stem: str, spec: dict, key: tuple[int, int, int]
+    root: str, stem: str, key: tuple[int, int, int], spec: dict
 ) -> Sequence[int]:
     """Draw one image; write it and its mask.
 
     Args:
         root: The root folder.
         stem: Path of the image below ``images``, without extension.
-        spec: The options of the drawing.
         key: Whether it is for training, its class and its number.
+        spec: The options of the drawing.
 
     Returns:
         The object's box, ``x y w h`` in pixels.

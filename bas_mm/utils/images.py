@@ -185,30 +185,30 @@ def run_ahead(
         yield waiting.popleft()
 
 
-def read_parallel(
-    read: Callable[[Item], Found],
+def run_parallel(
+    work: Callable[[Item], Found],
     items: Iterable[Item],
     workers: int | None = None,
     label: str = '',
 ) -> Iterator[Found]:
-    """Read files in threads, in order; decoding and waiting overlap.
+    """Work in threads, in order; decoding, drawing and waiting overlap.
 
     Args:
-        read: Reads one.
-        items: What is read.
+        work: What is done with an item.
+        items: Of all there are.
         workers: Number of threads; by default twice the number of cores.
         label: Of the bar; '' for none.
 
     Yields:
-        What ``read`` gives, for each item.
+        What ``work`` gives, for each item.
 
     Example:
-        >>> list(read_parallel(abs, [-1, 2]))
+        >>> list(run_parallel(abs, [-1, 2]))
         [1, 2]
     """
     items = list(items)
     with open_threads(workers) as pool:
-        found: Any = pool.map(read, items)
+        found: Any = pool.map(work, items)
         yield from track(found, label, total=len(items)) if label else found
 
 

@@ -1,8 +1,8 @@
 """The scripts in ``tools`` are the commands of ``bas-mm``."""
 
 import re
+import runpy
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,28 +30,27 @@ def test_a_door_for_every_command():
     assert set(map(command_of, DOORS)) == COMMANDS.keys() - {'backbones', 'benchmark'}
 
 
-@pytest.fixture(scope='module')
-def helps(tmp_path_factory):
-    """What each door, and the package run as a module, say with ``--help``."""
-    folder = tmp_path_factory.mktemp('doors')
-    with ThreadPoolExecutor(2) as pool:
-        words = {door: [sys.executable, door] for door in DOORS}
-        words['module'] = [sys.executable, '-m', 'bas_mm', 'train']
-        yield {
-            door: pool.submit(run, folder, *command, '--help')
-            for door, command in words.items()
-        }
+def wanted(command):
+    """What a command says with ``--help``."""
+    return build_parser(command).format_help()
+
+
+@pytest.mark.parametrize('door', DOORS, ids=lambda door: door.stem)
+def test_doors_lead_to_the_commands(door, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [str(door), '--help'])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(door), run_name='__main__')
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == wanted(command_of(door))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'door', [*DOORS, 'module'], ids=lambda x: getattr(x, 'stem', x)
-)
-def test_doors_lead_to_the_commands(door, helps, monkeypatch):
+@pytest.mark.parametrize('words', [[TOOLS / 'train.py'], ['-m', 'bas_mm', 'train']])
+def test_in_a_process_of_its_own(tmp_path, monkeypatch, words):
     monkeypatch.setenv('COLUMNS', '80')
-    command = 'train' if door == 'module' else command_of(door)
+    done = run(tmp_path, sys.executable, *words, '--help')
     # the maintained OpenMMLab packages print a line of their own before
-    assert helps[door].result().stdout.endswith(build_parser(command).format_help())
+    assert done.stdout.endswith(wanted('train'))
 
 
 @pytest.mark.parametrize(

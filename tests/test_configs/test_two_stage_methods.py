@@ -161,8 +161,7 @@ def test_learning_rates(name, head, trunk):
             assert factor in ((10, 20) if '.head.' in key else (1, 2)), key
 
 
-def test_without_pseudo_labels_training_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_without_pseudo_labels_training_says_what_to_do(beside_toy_set):
     with pytest.raises(SystemExit, match=r'learns from pseudo labels: .*bas-mm ddt'):
         call('train', 'psol_efficientnet-lite0_toy')
     with pytest.raises(SystemExit, match=r"no pseudo labels 'no\.json'"):
@@ -170,9 +169,8 @@ def test_without_pseudo_labels_training_says_what_to_do(tmp_path, monkeypatch):
         call('train', 'psol_efficientnet-lite0_toy', *options)
 
 
-def test_the_pipeline_gives_boxes_of_the_file(tmp_path, monkeypatch):
+def test_the_pipeline_gives_boxes_of_the_file(beside_toy_set):
     """As the command line names it; drawn images, their pseudo boxes all alike."""
-    monkeypatch.chdir(tmp_path)
     cfg = load('psol_efficientnet-lite0_toy')
     first = build_dataset(cfg, 'train', pipeline=[])
     names = [first.get_data_info(i)['img_path'] for i in range(len(first))]
@@ -212,8 +210,7 @@ def test_the_first_stage_of_spol(path):
         assert (param.grad is not None) == param.requires_grad, key
 
 
-def test_without_a_trained_classifier_gcnet_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_without_a_trained_classifier_gcnet_says_what_to_do(beside_toy_set):
     lost = r'work_dirs/cam_efficientnet-lite0_toy/epoch_9\.pth\. Train it first'
     with pytest.raises(SystemExit, match=f'The classifier does not learn .*{lost}'):
         call('train', 'gcnet_efficientnet-lite0_toy')
@@ -277,8 +274,7 @@ def test_the_first_stage_of_ornet(path):
 
 
 @pytest.mark.parametrize('lost', ['localizer', 'classifier'])
-def test_without_what_comes_first_ornet_says_what_to_do(lost, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_without_what_comes_first_ornet_says_what_to_do(lost, beside_toy_set):
     first = 'ornet-cam' if lost == 'localizer' else 'cam'
     path = rf'work_dirs/{first}_efficientnet-lite0_toy/epoch_9\.pth\. Train it first'
     options = []

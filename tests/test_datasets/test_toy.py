@@ -135,11 +135,11 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
     assert not os.listdir(tmp_path)
 
 
-def test_default_set_from_the_config(build, tmp_path):
-    train = build('toy', 'train', str(tmp_path / 'toy'))
+def test_default_set_from_the_config(build, toy_set):
+    train = build('toy', 'train', str(toy_set))
     assert (len(train), len(train.CLASSES)) == (300, 6)
     assert set(train[0]['data_samples'].keys()) == {'gt_label'}
-    test = build('toy', 'test', str(tmp_path / 'toy'))
+    test = build('toy', 'test', str(toy_set))
     item = test[5]
     assert len(test) == 120
     assert item['inputs'].shape == (3, 224, 224) and 'crops' not in item

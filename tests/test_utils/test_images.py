@@ -10,8 +10,8 @@ from bas_mm.utils.images import (
     image_size,
     open_threads,
     read_image,
-    read_parallel,
     run_ahead,
+    run_parallel,
     why_unreadable,
 )
 
@@ -62,7 +62,7 @@ def test_padding_after_the_end_is_no_damage(tmp_path):
 
 
 def test_parallel_reading_keeps_the_order():
-    assert list(read_parallel(str, range(99), workers=3)) == list(map(str, range(99)))
+    assert list(run_parallel(str, range(99), workers=3)) == list(map(str, range(99)))
 
 
 def test_work_ahead_is_bounded_and_in_order():
@@ -115,5 +115,5 @@ def test_filters_of_warnings_stay_as_they_are(tmp_path):
     path = str(tmp_path / 'a.png')
     Image.new('RGB', (90, 90)).save(path)
     before = list(warnings.filters)
-    assert not any(read_parallel(why_unreadable, [path] * 200, workers=8))
+    assert not any(run_parallel(why_unreadable, [path] * 200, workers=8))
     assert warnings.filters == before
