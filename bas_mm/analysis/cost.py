@@ -147,10 +147,11 @@ def stand_in(loader: Mapping[str, Any], folder: Path) -> None:
     """
     boxes = folder / 'boxes.json'
     for reader, key in pseudo_readers(loader):
-        if not Path(reader.get('file') or folder / 'none').exists():
+        made = reader.get('file')
+        if not made or not Path(made).exists():
             boxes.write_text('{"images": [], "annotations": []}')
-            file = folder if key == 'pseudo_mask' else boxes
-            reader.update(file=str(file), missing='whole')
+            empty = folder if key == 'pseudo_mask' else boxes
+            reader.update(file=str(empty), missing='whole')
 
 
 class _Reads(TorchDispatchMode):

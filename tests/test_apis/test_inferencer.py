@@ -1,6 +1,7 @@
 """The inferencer, on a tiny model and on one that sees brightness."""
 
 import io
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -392,11 +393,12 @@ def test_what_was_found_before_an_error_comes_out(tiny, broken):
 def test_images_are_read_while_others_are(tiny, make_image):
     """Neither waits for the other, and no folder is read far ahead."""
     image, _ = make_image()
-    together, begun = Barrier(2), []
+    together, numbers, begun = Barrier(2), itertools.count(), []
 
     def load(source):
-        begun.append(1)
-        if len(begun) <= 2:
+        number = next(numbers)  # len(begun) may have grown in another thread
+        begun.append(number)
+        if number < 2:
             together.wait(60)
         return source
 
