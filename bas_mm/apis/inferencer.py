@@ -42,7 +42,7 @@ from bas_mm.localization import as_array
 from bas_mm.structures import TestOptions
 from bas_mm.utils.files import FreshPaths, write_atomic
 from bas_mm.utils.finite import require_finite
-from bas_mm.utils.images import open_threads, run_ahead
+from bas_mm.utils.threads import open_threads, run_ahead
 from bas_mm.visualization import WSOLVisualizer
 
 ClassType = str | int

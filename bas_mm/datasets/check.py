@@ -13,7 +13,8 @@ from bas_mm.datasets.checked import UNREADABLE
 from bas_mm.datasets.files import list_folders, require_folder
 from bas_mm.datasets.openimages import META_FOLDERS, SPLITS
 from bas_mm.datasets.transforms.loading import load_gray
-from bas_mm.utils.images import read_image, run_parallel
+from bas_mm.utils.images import read_image
+from bas_mm.utils.threads import run_parallel
 
 #: Layout to its data set and the splits that are looked at.
 LAYOUTS: dict[str, tuple[str, Sequence[str]]] = dict(

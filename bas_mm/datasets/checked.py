@@ -6,7 +6,8 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from bas_mm.datasets.box_check import BoxCheck
-from bas_mm.utils.images import image_size, run_parallel, why_unreadable
+from bas_mm.utils.images import image_size, why_unreadable
+from bas_mm.utils.threads import run_parallel
 
 ON_ERROR = ('raise', 'skip')
 

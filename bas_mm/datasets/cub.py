@@ -15,7 +15,7 @@ from bas_mm.datasets.box_check import BoxCheck
 from bas_mm.datasets.checked import CheckedData
 from bas_mm.datasets.files import require_folder
 from bas_mm.registry import DATASETS
-from bas_mm.utils.images import run_parallel
+from bas_mm.utils.threads import run_parallel
 
 #: Share of the sides of an image that official boxes may reach outside.
 SLACK = 0.05

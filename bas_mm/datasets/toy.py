@@ -22,7 +22,7 @@ from bas_mm.datasets.toy_drawing import (
     draw_toy_image,
 )
 from bas_mm.registry import DATASETS
-from bas_mm.utils.images import run_parallel
+from bas_mm.utils.threads import run_parallel
 
 #: Raise it whenever the drawing changes: folders drawn before are refused.
 TOY_VERSION = 1
