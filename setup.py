@@ -41,7 +41,7 @@ REQUIRED = [
     'opencv-python>=4.10',
     'jinja2>=3.1',
     'matplotlib>=3.8',
-    'rich>=13',
+    'rich>=14.1',
 ]
 if 'BAS_MM_IN_A_CLONE' not in os.environ:
     REQUIRED += [f'{name}; python_version < "3.14"' for name in LITE]

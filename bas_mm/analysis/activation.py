@@ -16,13 +16,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
-from rich.progress import track
 
 from bas_mm.localization import as_array
 from bas_mm.models import WSOLClassifier
 from bas_mm.models.necks.split_neck import Pass
 from bas_mm.models.trunks import Tokens, as_feat
 from bas_mm.utils.files import without_nan, write_atomic
+from bas_mm.utils.progress import track
 
 #: What is measured: foreground activation, background activation,
 #: cross-entropy.
@@ -160,7 +160,7 @@ def study(
             'checkpoint of a single network.'
         )
     records: list[Record] = []
-    for batch in track(loader, description='Measuring'):
+    for batch in track(loader, 'Measuring'):
         views = batch['inputs']
         batch.pop('crops', None)  # of ten crops only the view
         data = model.data_preprocessor(batch, False)

@@ -8,9 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpretrain.registry import DATASETS
-from rich.progress import track
 
 from bas_mm.apis.model import load_model
+from bas_mm.utils.progress import track
 from bas_mm.visualization import WSOLVisualizer
 from bas_mm.visualization.sheet import make_grid, spread_indices
 
@@ -66,7 +66,7 @@ def draw_run(
     visualizer.dataset_meta = dataset.metainfo
     cells, paths = [], []
     chosen = choose_indices(len(dataset), num, indices)
-    for i in track(chosen, description='Drawing'):
+    for i in track(chosen, 'Drawing'):
         data = dataset[i]
         with torch.inference_mode():
             sample = model.test_step(pseudo_collate([data]))[0]

@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
-from rich.progress import track
 
 from bas_mm.analysis.ablation import read_values
 from bas_mm.analysis.jobs import Metrics, Run
@@ -16,6 +15,7 @@ from bas_mm.apis.model import load_model
 from bas_mm.models import Localizer, WSOLClassifier
 from bas_mm.models.classifiers.building import gt_labels
 from bas_mm.structures import Acts
+from bas_mm.utils.progress import track
 
 
 @torch.inference_mode()
@@ -37,7 +37,7 @@ def sweep_topk(cfg: Config, model: Any, ks: Sequence[int]) -> dict[int, Metrics]
     for evaluator in evaluators.values():
         evaluator.dataset_meta = dataset.metainfo
     options = model.head.test_options()
-    for batch in track(loader, description='Testing'):
+    for batch in track(loader, 'Testing'):
         data = model.data_preprocessor(batch, False)
         inputs, samples = data['inputs'], data['data_samples']
         acts, view_scores, scores = model.score(inputs, data.get('crops'))

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmcv import imresize
-from rich.progress import track
 
 from bas_mm.apis.images import load_image
 from bas_mm.localization import mask_to_bboxes, whole_box
 from bas_mm.models.descriptors import DDT
+from bas_mm.utils.progress import track
 
 
 class Boxed(NamedTuple):
@@ -89,7 +89,7 @@ def ddt_boxes(
                 'label: give a data set with labels.'
             )
         groups[int(info['gt_label'])].append(index)
-    for label in track(sorted(groups), description='Classes'):
+    for label in track(sorted(groups), 'Classes'):
         paths = [infos[i]['img_path'] for i in groups[label]]
         feats, shapes = trunk_features(model, paths, size, batch_size)
         project = DDT(feats)

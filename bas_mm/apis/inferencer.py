@@ -16,7 +16,6 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.structures import DataSample
-from rich.progress import track
 
 from bas_mm.apis.exported_model import open_exported
 from bas_mm.apis.fast import speed_up
@@ -42,6 +41,7 @@ from bas_mm.localization import as_array
 from bas_mm.structures import TestOptions
 from bas_mm.utils.files import FreshPaths, write_atomic
 from bas_mm.utils.finite import require_finite
+from bas_mm.utils.progress import track
 from bas_mm.utils.threads import open_threads, run_ahead
 from bas_mm.visualization import WSOLVisualizer
 
@@ -307,7 +307,7 @@ class WSOLInferencer:
         batch: list[_Item] = []
         numbered: Any = range(len(items))
         if self.show_progress and len(items) > 1:
-            numbered = track(numbered, description='Localizing')
+            numbered = track(numbered, 'Localizing')
         with open_threads() as pool:
             read = partial(self._read, keep=paths is not None)
             read_items = run_ahead(pool, read, enumerate(items), 2 * batch_size)

@@ -10,10 +10,10 @@ import warnings
 from pathlib import Path
 
 from mmengine.logging import MMLogger
-from rich.progress import track
 
 from bas_mm.analysis.backbones import backbone_table, list_backbones, try_backbone
 from bas_mm.utils.files import write_atomic
+from bas_mm.utils.progress import track
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     if unknown:
         raise ValueError(f'--only {unknown}: the names are {", ".join(every)}.')
     names = args.only or list(every)
-    rows = [try_backbone(name, every[name]) for name in track(names)]
+    rows = [try_backbone(name, every[name]) for name in track(names, 'Trunks')]
     table = backbone_table(rows)
     print(table)
     if args.out:

@@ -23,13 +23,13 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 from mmpretrain.structures import DataSample
-from rich.progress import track
 
 from bas_mm.analysis.replay import load_view, tint
 from bas_mm.datasets import LoadLocAnnotations
 from bas_mm.localization import as_array, box_area
 from bas_mm.utils.configs import read_config
 from bas_mm.utils.options import add_config_arguments
+from bas_mm.utils.progress import track
 from bas_mm.visualization import WSOLVisualizer
 from bas_mm.visualization.sheet import make_grid, spread_indices, write_drawing
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     notes: Counter[str] = Counter()
     skipped = []
     indices = spread_indices(len(dataset), args.num)
-    for index in track(indices, description='Drawing'):
+    for index in track(indices, 'Drawing'):
         path = Path(dataset.get_data_info(index).get('img_path', str(index)))
         try:
             view, sample = load_view(dataset, index, carried, annotations)

@@ -12,8 +12,6 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.progress import track
-
 from bas_mm.analysis.calibration_study import (
     correlation_table,
     method_table,
@@ -22,6 +20,7 @@ from bas_mm.analysis.calibration_study import (
 )
 from bas_mm.utils.files import check_output, write_atomic
 from bas_mm.utils.options import add_config_arguments
+from bas_mm.utils.progress import track
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from rich.progress import track
+from bas_mm.utils.progress import track
 
 Item = TypeVar('Item')
 Found = TypeVar('Found')
@@ -21,10 +21,15 @@ def open_threads(workers: int | None = None) -> Iterator[ThreadPoolExecutor]:
         workers: Number of threads; by default twice the number of cores.
     """
     pool = ThreadPoolExecutor(workers or 2 * (os.cpu_count() or 1))
+    wait = True
     try:
         yield pool
+    except GeneratorExit:
+        # maybe from the garbage collector, while a lock is held that they wait for
+        wait = False
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait, cancel_futures=True)
 
 
 def run_ahead(
@@ -82,4 +87,4 @@ def run_parallel(
     items = list(items)
     with open_threads(workers) as pool:
         found: Any = pool.map(work, items)
-        yield from track(found, label, total=len(items)) if label else found
+        yield from track(found, label, len(items)) if label else found

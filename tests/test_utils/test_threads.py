@@ -55,3 +55,26 @@ def test_an_error_comes_where_its_item_is_asked_for(error):
         assert first.result() == 0 and third.result() == 2
         with pytest.raises(type(error), match=str(error)):
             second.result()
+
+
+def test_work_that_is_left_to_the_garbage_collector_is_not_waited_for():
+    """It may wait for a lock that is held where the collector came in."""
+    begun, gate, done = Event(), Event(), Event()
+
+    def work(item):
+        begun.set()
+        assert gate.wait(20)
+        done.set()
+
+    def stream():
+        with open_threads(1) as pool:
+            pool.submit(work, 0)
+            yield
+
+    one = stream()
+    next(one)
+    assert begun.wait(20)
+    one.close()
+    assert not done.is_set()
+    gate.set()
+    assert done.wait(20)
