@@ -94,7 +94,7 @@ setup(
             'onnxruntime>=1.23',
             'onnxscript>=0.7.2',
             'pycocotools>=2.0.11',
-            'pytest>=8',
+            'pytest>=9',
             'pytest-cov>=6',
             'pytest-xdist>=3.6',
             'ruff>=0.9',

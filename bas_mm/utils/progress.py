@@ -1,7 +1,7 @@
 """A bar on the terminal."""
 
-import time
 from collections.abc import Iterable, Iterator, Sized
+from time import monotonic
 from typing import TypeVar
 
 from rich.progress import (
@@ -45,10 +45,10 @@ def track(
     )
     with Progress(*columns, auto_refresh=False) as progress:
         task = progress.add_task(label, total=total)
-        due = time.monotonic() + PERIOD
+        due = monotonic() + PERIOD
         for item in items:
             yield item
             progress.advance(task)
-            if time.monotonic() >= due:
+            if monotonic() >= due:
                 progress.refresh()
-                due = time.monotonic() + PERIOD
+                due = monotonic() + PERIOD
