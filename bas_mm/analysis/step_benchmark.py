@@ -12,6 +12,7 @@ from torch import nn
 
 from bas_mm.analysis.arms import Stopwatch
 from bas_mm.analysis.cost import WARM_UP, Trainee, at_epoch
+from bas_mm.analysis.flops import best_rates, count_flops
 from bas_mm.evaluation.bootstrap import quiet
 from bas_mm.models import AMCLoss, BASHead
 from bas_mm.models.classifiers.building import gt_labels
@@ -29,6 +30,9 @@ class StepTime(NamedTuple):
         memory: Peak, see :attr:`bas_mm.analysis.cost.Cost.memory`.
         batch_size: Images in the step.
         loss: Of the first step.
+        flops: What convolutions and matrix products compute in the step.
+        floor: The share of the time that these would take at the best rates of
+            this machine, see :func:`bas_mm.analysis.flops.best_rates`.
     """
 
     name: str
@@ -39,6 +43,8 @@ class StepTime(NamedTuple):
     memory: float | None
     batch_size: int
     loss: float
+    flops: float
+    floor: float
 
 
 class TimedTrainee(Trainee):
@@ -175,8 +181,9 @@ def time_steps(cfg: Config, steps: int, device: torch.device) -> Iterator[StepTi
         plain = PlainTrainee(cfg, device)
     plain.batch = ours.batch
     plain.model.load_state_dict(ours.model.state_dict())
+    flops = [count_flops(one.step) for one in (ours, plain)]
     times = np.array(
-        [[one.step() for one in (ours, plain)] for _ in range(WARM_UP + steps)]
+        [[one.step() for one in (ours, plain)] for _ in range(WARM_UP - 1 + steps)]
     )
     first = ours.losses[0], plain.losses[0]
     if not np.isclose(*first, rtol=1e-3):
@@ -184,16 +191,20 @@ def time_steps(cfg: Config, steps: int, device: torch.device) -> Iterator[StepTi
             f'The first step has loss {first[0]:g} and the plain one {first[1]:g}: '
             'they do not compute the same.'
         )
-    for one, seconds in zip((ours, plain), times[WARM_UP:].T):
+    rates = best_rates(device, ours.batch_size)
+    for one, count, seconds in zip((ours, plain), flops, times[-steps:].T):
         parts = np.array(one.parts[WARM_UP:]).sum(0)
         forward, backward, optimizer = map(float, parts / parts.sum())
+        step = float(np.median(seconds))
         yield StepTime(
             name=one.name,
-            step=float(np.median(seconds)),
+            step=step,
             forward=forward,
             backward=backward,
             optimizer=optimizer,
             memory=one.memory(),
             batch_size=one.batch_size,
             loss=one.losses[0],
+            flops=count.total,
+            floor=count.seconds(rates) / step,
         )

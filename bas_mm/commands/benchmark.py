@@ -2,9 +2,11 @@
 
 train: a training step of BAS, with random weights and the first images of the
 config: time, images a second, the shares of forward pass, backward pass and
-update, and peak memory. The plain step copies f2 and head for the frozen pass,
-computes the maps of all classes, and updates by mmengine's default; it has the
-same weights, images and allocator.
+update, peak memory, and what convolutions and matrix products compute. `floor` is the
+share of the step that these would take at the best rates that the machine reaches
+on single convolutions, depthwise ones apart. The plain step copies f2 and head for the
+frozen pass, computes the maps of all classes, and updates by mmengine's default; it
+has the same weights, images and allocator.
 
 infer: loaded views to scores, maps and boxes, as `localize` does it, without and
 with --fast. Beside it plain: the maps of all classes, then image by image; CAM: the
@@ -177,9 +179,11 @@ def run_train(args: argparse.Namespace) -> Table:
     """Time a training step."""
     cfg, device = prepare(args, 'train')
     found = list(time_steps(cfg, args.steps, device))
+    ours, plain = found
+    ratio, bound = plain.step / ours.step, plain.flops / ours.flops
     return Table(
-        f'{args.config}, batches of {found[0].batch_size}, {device}, median step',
-        'step ms images/s forward backward update MiB ratio'.split(),
+        f'{args.config}, batches of {ours.batch_size}, {device}, median step',
+        'step ms images/s forward backward update MiB GFLOP floor ratio'.split(),
         [
             [
                 one.name,
@@ -187,11 +191,15 @@ def run_train(args: argparse.Namespace) -> Table:
                 f'{one.batch_size / one.step:.1f}',
                 *shares((one.forward, one.backward, one.optimizer)),
                 show_memory(one.memory),
-                f'{found[-1].step / one.step:.2f}',
+                f'{one.flops / 1e9:.1f}',
+                *shares([one.floor]),
+                f'{plain.step / one.step:.2f}',
             ]
             for one in found
         ],
         dict(device=str(device), steps=[one._asdict() for one in found]),
+        f'The plain step computes {bound:.3f} times as much: the ratio reaches '
+        f'{ratio / bound:.0%} of what that alone would give.',
     )
 
 

@@ -9,14 +9,18 @@ from tests.helpers.tiny import write_config
 def test_the_table(tmp_path, capsys):
     config = write_config(tmp_path)
     call('benchmark', 'train', config, '--steps', 1, '--out', tmp_path / 'out.md')
-    title, header, _, *rows = capsys.readouterr().out.splitlines()
+    title, header, _, *rows, note = capsys.readouterr().out.splitlines()
     assert title == f'{config}, batches of 5, cpu, median step'
     assert header.split()[:3] == ['step', 'ms', 'images/s']
+    assert header.split()[-3:] == ['GFLOP', 'floor', 'ratio']
     assert [row.split()[0] for row in rows] == ['bas_mm', 'plain']
     ours, plain = json.loads((tmp_path / 'out.json').read_text())['steps']
-    assert rows[0].split()[-1] == f'{plain["step"] / ours["step"]:.2f}'
+    ratio, bound = plain['step'] / ours['step'], plain['flops'] / ours['flops']
+    assert rows[0].split()[-2:] == [f'{ours["floor"]:.0%}', f'{ratio:.2f}']
+    assert f'computes {bound:.3f} times as much' in note
+    assert f'reaches {ratio / bound:.0%} ' in note
     text = (tmp_path / 'out.md').read_text()
-    assert text.startswith(title) and '| plain' in text
+    assert text.startswith(title) and '| plain' in text and note in text
     assert f'`bas-mm benchmark train {config} --steps 1' in text
 
 
