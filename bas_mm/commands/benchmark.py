@@ -33,7 +33,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -46,40 +46,23 @@ from bas_mm.analysis.step_benchmark import time_steps
 from bas_mm.analysis.test_benchmark import time_tests
 from bas_mm.apis.model import choose_device
 from bas_mm.commands import benchmark_sweep
+from bas_mm.commands.benchmark_sweep import time_sweep
 from bas_mm.utils.configs import read_config
 from bas_mm.utils.files import check_output, write_atomic
 from bas_mm.utils.memory import keep_memory
 from bas_mm.utils.options import add_config_arguments, add_device_argument
-from bas_mm.utils.tables import render_table
-
-
-class Table(NamedTuple):
-    """What a benchmark found.
-
-    Attributes:
-        title: Of the table.
-        header: One text a column.
-        rows: As many texts each.
-        content: The figures, for the JSON file.
-        note: A line below the table, if any.
-    """
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    content: dict[str, Any]
-    note: str = ''
+from bas_mm.utils.tables import TitledTable, render_table
 
 
 class Benchmark(NamedTuple):
     """Something that can be timed.
 
     Attributes:
-        run: Gives the table; None where it printed it.
+        run: Gives the table.
         options: Names of the options that it reads.
     """
 
-    run: Callable[[argparse.Namespace], Table | None]
+    run: Callable[[argparse.Namespace], TitledTable]
     options: Sequence[str]
 
 
@@ -127,8 +110,6 @@ def run(args: argparse.Namespace) -> None:
     """Print the table."""
     check_args(args)
     table = BENCHMARKS[args.what].run(args)
-    if table is None:
-        return
     print(f'{table.title}\n{render_table(table.header, table.rows)}')
     if table.note:
         print(table.note)
@@ -155,7 +136,7 @@ def check_args(args: argparse.Namespace) -> None:
         check_output(args.out, '--out')
 
 
-def write_table(table: Table, args: argparse.Namespace) -> None:
+def write_table(table: TitledTable, args: argparse.Namespace) -> None:
     """Write the table as markdown, and its figures as JSON."""
     path = Path(args.out)
     text = render_table(table.header, table.rows, markdown=True)
@@ -175,13 +156,13 @@ def prepare(args: argparse.Namespace, split: str) -> tuple[Config, torch.device]
     return cfg, device
 
 
-def run_train(args: argparse.Namespace) -> Table:
+def run_train(args: argparse.Namespace) -> TitledTable:
     """Time a training step."""
     cfg, device = prepare(args, 'train')
     found = list(time_steps(cfg, args.steps, device))
     ours, plain = found
     ratio, bound = plain.step / ours.step, plain.flops / ours.flops
-    return Table(
+    return TitledTable(
         f'{args.config}, batches of {ours.batch_size}, {device}, median step',
         'step ms images/s forward backward update MiB GFLOP floor ratio'.split(),
         [
@@ -203,7 +184,7 @@ def run_train(args: argparse.Namespace) -> Table:
     )
 
 
-def run_infer(args: argparse.Namespace) -> Table:
+def run_infer(args: argparse.Namespace) -> TitledTable:
     """Time inference."""
     cfg, device = prepare(args, 'test')
     words = cfg, args.checkpoint, args.batch_size, args.steps, device
@@ -211,7 +192,7 @@ def run_infer(args: argparse.Namespace) -> Table:
     return arms_table(args, device, [x for x, _ in found], [x for _, x in found])
 
 
-def run_test(args: argparse.Namespace) -> Table:
+def run_test(args: argparse.Namespace) -> TitledTable:
     """Time batches of a test."""
     cfg, device = prepare(args, 'test')
     words = cfg, args.checkpoint, args.batch_size, args.steps, device
@@ -223,7 +204,7 @@ def arms_table(
     device: torch.device,
     found: Sequence[Sequence[ArmTime]],
     notes: Sequence[str],
-) -> Table:
+) -> TitledTable:
     """Lay out ways that were timed; ratios are of the plain version's time."""
     rows = []
     for arms in found:
@@ -240,7 +221,7 @@ def arms_table(
             ]
             for one in arms
         ]
-    return Table(
+    return TitledTable(
         f'{args.config}, {device}, median of {args.steps}',
         'way batch ms/image images/s forward maps boxes MiB ratio'.split(),
         rows,
@@ -253,11 +234,11 @@ def arms_table(
     )
 
 
-def run_data(args: argparse.Namespace) -> Table:
+def run_data(args: argparse.Namespace) -> TitledTable:
     """Time the loading of images."""
     cfg = read_config(args.config, args.data_root, args.cfg_options, 'train')
     found = list(time_loading(cfg, args.images))
-    return Table(
+    return TitledTable(
         f'{args.config}, {args.images} images of each split',
         'split step ms share images/s'.split(),
         [
@@ -268,11 +249,11 @@ def run_data(args: argparse.Namespace) -> Table:
     )
 
 
-def run_index(args: argparse.Namespace) -> Table:
+def run_index(args: argparse.Namespace) -> TitledTable:
     """Time the listing of images."""
     cfg = read_config(args.config, args.data_root, args.cfg_options, 'train')
     found = list(time_index(cfg))
-    return Table(
+    return TitledTable(
         args.config,
         ['split', 'from', 'images', 's', 'peak MiB of the process'],
         [
@@ -324,5 +305,5 @@ BENCHMARKS = {
     'test': Benchmark(run_test, _ARMS),
     'data': Benchmark(run_data, (*_CONFIG, 'images')),
     'index': Benchmark(run_index, _CONFIG),
-    'sweep': Benchmark(benchmark_sweep.run, ('size', 'step', 'maps')),
+    'sweep': Benchmark(time_sweep, ('out', 'size', 'step', 'maps')),
 }

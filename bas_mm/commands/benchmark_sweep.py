@@ -14,7 +14,7 @@ import argparse
 
 from bas_mm.analysis.sweep_benchmark import get_ways, one_core, time_kinds
 from bas_mm.localization import threshold_grid
-from bas_mm.utils.tables import render_table
+from bas_mm.utils.tables import TitledTable, render_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,22 +33,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table."""
+    table = time_sweep(args)
+    print(f'{table.title}\n{render_table(table.header, table.rows)}\n{table.note}')
+
+
+def time_sweep(args: argparse.Namespace) -> TitledTable:
+    """Time the sweep.
+
+    Args:
+        args: Of :func:`add_arguments`, and the ``parser``.
+    """
     for name in ('size', 'maps'):
         if getattr(args, name) < 1:
             args.parser.error(f'--{name} must be at least 1, got {getattr(args, name)}')
-    num = len(threshold_grid(args.step))
-    print(f'{args.size}x{args.size}, {num} thresholds, ms of CPU a map, median')
     header = ['map', 'contours', 'search']
     for way in get_ways():
         header += [way, f'search/{way}']
-    rows = []
+    rows, maps = [], []
     with one_core():
-        for name, (contours, search, *sweeps) in time_kinds(
-            args.size, args.step, args.maps
-        ):
-            row = [name, f'{contours:.1f}', f'{search:.1f}']
+        for kind, times in time_kinds(args.size, args.step, args.maps):
+            contours, search, *sweeps = map(float, times)
+            maps.append(
+                dict(
+                    kind=kind,
+                    contours=contours,
+                    search=search,
+                    ways=dict(zip(get_ways(), sweeps)),
+                )
+            )
+            row = [kind, f'{contours:.1f}', f'{search:.1f}']
             for sweep in sweeps:
                 row += [f'{sweep:.2f}', f'{search / sweep:.1f}']
             rows.append(row)
-    print(render_table(header, rows))
-    print('equal at every threshold')
+    num = len(threshold_grid(args.step))
+    return TitledTable(
+        f'{args.size}x{args.size}, {num} thresholds, ms of CPU a map, median',
+        header,
+        rows,
+        dict(size=args.size, thresholds=num, maps=maps),
+        'equal at every threshold',
+    )

@@ -4,13 +4,31 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from bas_mm.evaluation.quote import quote_rows, quoted
+
+
+class TitledTable(NamedTuple):
+    """A table, and the figures in it.
+
+    Attributes:
+        title: Of the table.
+        header: One text a column.
+        rows: As many texts each.
+        content: The figures, for the JSON file.
+        note: A line below the table, if any.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    content: dict[str, Any]
+    note: str = ''
 
 
 def render_table(

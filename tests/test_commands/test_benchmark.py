@@ -70,9 +70,16 @@ def test_loading(tmp_path, capsys):
     ]
 
 
-def test_the_sweep_is_that_of_the_other_command(capsys):
-    call('benchmark', 'sweep', '--size', 32, '--step', 0.1, '--maps', 1)
+def test_the_sweep_is_that_of_the_other_command(tmp_path, capsys):
+    words = ('--size', 32, '--step', 0.1, '--maps', 1, '--out', tmp_path / 'out.md')
+    call('benchmark', 'sweep', *words)
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] in (tmp_path / 'out.md').read_text()
+    content = json.loads((tmp_path / 'out.json').read_text())
+    assert (content['size'], content['thresholds']) == (32, 10)
+    first = content['maps'][0]
+    assert lines[3].startswith(f' {first["kind"]}')
+    assert f'{first["ways"]["NumPy"]:.2f}' in lines[3]
     assert lines[0] == '32x32, 10 thresholds, ms of CPU a map, median'
     assert lines[-1] == 'equal at every threshold'
 
@@ -84,7 +91,7 @@ def test_the_sweep_is_that_of_the_other_command(capsys):
         (['sweep', 'x.py'], 'CONFIG is not for sweep: leave it out'),
         (['data', 'x.py', '--batch-size', '4'], '--batch-size is not for data'),
         (['train', 'x.py', '--maps', '4'], '--maps is not for train: leave it out'),
-        (['sweep', '--out', 'x.md'], '--out is not for sweep: leave it out'),
+        (['sweep', '--steps', '2'], '--steps is not for sweep: leave it out'),
         (
             ['infer', 'x.py', '--batch-size', '4', '0'],
             '--batch-size must be at least 1',
