@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from bas_mm.datasets import CustomLocalization
-from bas_mm.datasets.files import list_folders
+from bas_mm.datasets.folder import read_folder
 from bas_mm.utils.configs import (
     build_dataset,
     first_dataset,
@@ -19,13 +19,10 @@ from bas_mm.utils.configs import (
     load_config_file,
     set_data_root,
 )
-from bas_mm.utils.files import IMG_EXTENSIONS
 from bas_mm.utils.texts import plural
 
 #: What the name of a config for folders of images ends in, after its method.
 CUSTOM = '_efficientnet-lite0_custom'
-#: Share of each class that is held out where the folder has no test images.
-HOLD_OUT = 0.2
 #: Where the short recipe stands: images, epochs, and the steps it needs at least.
 RECIPE_IMAGES, RECIPE_EPOCHS, LEAST_STEPS = 300, 9, 100
 BATCH_SIZE = 16
@@ -67,7 +64,8 @@ def plan_folder(
         data: ``train/<class>/`` and ``test/<class>/`` (or ``val/``); or the
             class folders alone, here or in ``train/``: then a fifth of each
             class is held out for the test. ``boxes.json`` (COCO) and ``masks/``
-            beside them are used to measure.
+            beside them are used to measure; boxes with scores are predictions, as
+            ``bas-mm export`` writes them, and are not.
         method: See :func:`list_methods`.
         epochs: How many; defaults to :func:`choose_schedule`.
         cfg_options: Settings that win; they are followed here, not returned.
@@ -89,7 +87,13 @@ def plan_folder(
             f'one of {", ".join(list_methods())} (--method).'
         )
     cfg = load_config_file(method + CUSTOM)
-    root, settings, extras = read_layout(root)
+    folder = read_folder(root)
+    root = folder.root
+    settings: Settings = {
+        f'{split}_dataloader.dataset.{key}': value
+        for split in ('train', 'val', 'test')
+        for key, value in folder.settings(split).items()
+    }
     set_data_root(cfg, root)
     options = dict(cfg_options or {})
     cfg.merge_from_dict({**settings, **options})
@@ -115,7 +119,7 @@ def plan_folder(
     summary = (
         f'{root}: {plural(len(train), "image")} of {len(train.CLASSES)} classes to '
         f'train on, {num_test} to test{held}',
-        f'To measure with: {", ".join(extras) or "no boxes, no masks"}',
+        f'To measure with: {folder.measures()}',
         f'{method + CUSTOM}: {plural(epochs, "epoch")} of {plural(steps, "step")} of '
         f'{plural(batch_size, "image")}{first}; on {get_device()}',
     )
@@ -148,48 +152,6 @@ def count_images(cfg: Config) -> tuple[CustomLocalization, int]:
             'out for the test.'
         )
     return train, len(build_dataset(cfg, 'test', pipeline=[]))
-
-
-def read_layout(root: str) -> tuple[str, Settings, list[str]]:
-    """Find out how a folder of images is laid out.
-
-    Returns:
-        The root for the data sets, their settings, and the names of what there
-        is to measure with.
-
-    Raises:
-        ValueError: If there are images to test and none to train on.
-    """
-    layout = CustomLocalization(root, lazy_init=True).layout
-    extras = {}
-    if osp.isfile(osp.join(root, 'boxes.json')):
-        extras['box_file'] = osp.abspath(osp.join(root, 'boxes.json'))
-    if _holds_masks(osp.join(root, 'masks')):
-        extras['mask_dir'] = osp.abspath(osp.join(root, 'masks'))
-    if layout and 'train' not in layout:
-        raise ValueError(
-            f'{root} has {layout[0]}/ and no train/: add it, with a folder of images '
-            'for each class.'
-        )
-    common: Settings = {}
-    if layout in ([], ['train']):
-        common = dict(split_seed=0, test_ratio=HOLD_OUT)
-        # no folder of masks is a class, for either split
-        common |= {k: v for k, v in extras.items() if k == 'mask_dir'}
-        root = osp.join(root, *layout)
-    settings = {
-        f'{split}_dataloader.dataset.{key}': value
-        for split in ('train', 'val', 'test')
-        for key, value in (common if split == 'train' else common | extras).items()
-    }
-    return root, settings, [osp.basename(path) for path in extras.values()]
-
-
-def _holds_masks(folder: str) -> bool:
-    """Whether a folder holds folders and no images: masks, not a class."""
-    if not osp.isdir(folder) or not list_folders(folder):
-        return False
-    return not any(x.lower().endswith(IMG_EXTENSIONS) for x in os.listdir(folder))
 
 
 def choose_schedule(num_images: int) -> tuple[int, int]:

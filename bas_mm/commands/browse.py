@@ -98,7 +98,9 @@ def run(args: argparse.Namespace) -> None:
         except Exception as error:  # noqa: BLE001  whatever a file can do
             if args.on_error == 'raise':
                 if isinstance(error, ValueError):  # says what is wrong, and where
-                    raise
+                    raise ValueError(
+                        f'{error} `--on-error skip` leaves it out here.'
+                    ) from error
                 text = ' '.join(str(error).split())
                 raise OSError(
                     f'{path} cannot be loaded ({type(error).__name__}: {text}): '

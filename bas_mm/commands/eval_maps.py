@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--threshold',
         type=threshold,
         default=0.15,
-        help="on the map, for the figures of one box an image: 0 to 1, or 'otsu' "
-        '(default: 0.15)',
+        help="on the map, for the figures of one box an image: 0 to 1, 'otsu' or "
+        "'auto' (default: 0.15)",
     )
     parser.add_argument(
         '--step',

@@ -9,6 +9,7 @@ tested at the end, with a report, on images that were not trained on.
 import argparse
 import os
 import os.path as osp
+import shlex
 
 import torch
 from mmengine.config import Config
@@ -32,7 +33,7 @@ from bas_mm.engine.runner import (
     use_device,
 )
 from bas_mm.engine.work_dir_lock import work_dir_lock
-from bas_mm.utils.configs import dataloaders, list_configs
+from bas_mm.utils.configs import dataloaders, find_config, list_configs
 from bas_mm.utils.options import add_device_argument, add_runner_arguments
 
 
@@ -128,6 +129,7 @@ def choose_recipe(args: argparse.Namespace) -> None:
     """Choose config and settings where a folder of images is given, in place.
 
     Raises:
+        FileNotFoundError: If there is neither.
         ValueError: If an option is for the other of folder and config.
     """
     known = args.config in list_configs()
@@ -140,6 +142,13 @@ def choose_recipe(args: argparse.Namespace) -> None:
                     'leave it out; a config says its method, and its epochs with '
                     '--cfg-options train_cfg.max_epochs=N.'
                 )
+        try:
+            find_config(args.config)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{error} Nor is there a folder of images, '
+                f'{osp.abspath(args.config)!r}.'
+            ) from error
         return
     if args.data_root is not None:
         raise ValueError(
@@ -180,9 +189,9 @@ def finish_folder(runner: Runner, args: argparse.Namespace) -> TrainedRun:
         lines = [f'Checkpoint: {run.checkpoint}']
         lines += [f'Report: {run.report}'] if run.report else []
         lines += [
-            f'Localize: bas-mm localize IMAGES --model {run.checkpoint}',
-            f'Boxes of the training images: bas-mm export {run.config} '
-            f'{run.checkpoint} --out boxes.json',
+            f'Localize: bas-mm localize IMAGES --model {shlex.quote(run.checkpoint)}',
+            'Boxes of the training images: bas-mm export '
+            f'{shlex.join([run.config, run.checkpoint])} --out boxes.json',
         ]
         print('\n'.join(lines), flush=True)
     return run

@@ -109,6 +109,19 @@ class BoxedImage(NamedTuple):
     size: tuple[int, int] | None
 
 
+def holds_predictions(path: str) -> bool:
+    """Whether the boxes of a COCO json file were predicted: they have scores.
+
+    Args:
+        path: The file; one that cannot be read holds none.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return any('score' in one for one in json.load(file)['annotations'])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def read_coco_boxes(path: str) -> tuple[list[BoxedImage], list[Any]]:
     """Read the boxes of a COCO json file, those of crowds left out.
 

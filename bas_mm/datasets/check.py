@@ -1,5 +1,6 @@
 """A data set read as a whole: what is in it, and what is wrong with it."""
 
+import os
 import os.path as osp
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,9 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
 from bas_mm.datasets.checked import UNREADABLE
-from bas_mm.datasets.files import list_folders, require_folder
+from bas_mm.datasets.custom import CustomLocalization
+from bas_mm.datasets.files import list_files, require_folder
+from bas_mm.datasets.folder import read_folder
 from bas_mm.datasets.openimages import META_FOLDERS, SPLITS
 from bas_mm.datasets.transforms.loading import load_gray
 from bas_mm.utils.images import read_image
@@ -25,6 +28,23 @@ LAYOUTS: dict[str, tuple[str, Sequence[str]]] = dict(
 )
 MASKS = 'masks that cannot be used'
 EMPTY = 'classes without images'
+LOOSE = 'images that lie in no folder of a class'
+OTHER_TYPES = 'images of a type that is not read'
+ONE_CLASS = 'one class alone, and a classifier needs two'
+
+#: Common types of images that are not read.
+_NOT_READ = (
+    '.avif',
+    '.cr2',
+    '.dng',
+    '.gif',
+    '.heic',
+    '.heif',
+    '.jfif',
+    '.jp2',
+    '.jxl',
+    '.nef',
+)
 
 
 @dataclass
@@ -87,7 +107,9 @@ def check_data(
         layout: One of ``LAYOUTS``; by default what :func:`find_layout` tells.
         workers: Number of threads that read.
         progress: Show a bar for each split.
-        **settings: Of the data set, such as ``box_file``.
+        **settings: Of the data set, such as ``box_file``; a folder for each class
+            is split, and its boxes and masks are found, as for training on it
+            (:func:`bas_mm.datasets.folder.read_folder`).
 
     Yields:
         A report for each split.
@@ -97,8 +119,9 @@ def check_data(
         ValueError: If a list cannot be read.
     """
     kind, splits = LAYOUTS[layout or find_layout(data_root)]
-    if kind.endswith('CustomLocalization'):
-        splits = _own_splits(data_root)
+    own = kind.endswith('CustomLocalization')
+    if own:
+        data_root, splits, settings = _own_folder(data_root, settings)
     elif not kind.endswith('CUBLocalization'):
         there = [s for s in splits if osp.isdir(osp.join(data_root, s))]
         splits = there or splits
@@ -112,18 +135,49 @@ def check_data(
             )
         dataset.scan = False  # here it is done with a bar
         dataset.full_init()
-        yield _report(dataset, split, workers, progress)
+        report = _report(dataset, split, workers, progress)
+        if own and split == splits[0]:
+            for kind_of, found in _left_aside(data_root, dataset).items():
+                report.problems[kind_of] = found
+        yield report
 
 
-def _own_splits(data_root: str) -> Sequence[str]:
-    """Give the splits of a folder for each class."""
+def _own_folder(
+    data_root: str, settings: dict[str, Any]
+) -> tuple[str, Sequence[str], dict[str, Any]]:
+    """Give root, splits and settings of a folder for each class."""
     root = require_folder(data_root)
-    names = [n for n in ('train', 'test', 'val') if osp.isdir(osp.join(root, n))]
-    layout = [name for name in names if list_folders(osp.join(root, name))]
-    if not layout:
-        return ('train', 'test')
-    # a single one is not divided: what is missing is for training to say
-    return layout
+    layout = CustomLocalization(root, lazy_init=True).layout
+    if layout and 'train' not in layout:
+        return root, layout, settings
+    folder = read_folder(root)
+    given = {  # below the folder that was named
+        name: osp.join(osp.abspath(root), osp.expanduser(value))
+        if name in ('box_file', 'mask_dir')
+        else value
+        for name, value in settings.items()
+    }
+    splits = layout if len(layout) > 1 else ('train', 'test')
+    return folder.root, splits, folder.common | folder.truth | given
+
+
+def _left_aside(root: str, dataset: CustomLocalization) -> dict[str, list[str]]:
+    """Name the images that no data set reads: by type, and by place."""
+    roots = [osp.join(root, name) for name in dataset.layout] or [root]
+    loose = [
+        osp.join(folder, name)
+        for folder in dict.fromkeys([root, *roots])
+        for name in sorted(os.listdir(folder))
+        if name.lower().endswith(tuple(dataset.extensions))
+    ]
+    others = [
+        path
+        for folder in roots
+        for extension in _NOT_READ
+        for path in list_files(folder, extension).values()
+    ]
+    found = {LOOSE: loose, OTHER_TYPES: others}
+    return {kind: paths for kind, paths in found.items() if paths}
 
 
 def _report(
@@ -147,6 +201,8 @@ def _report(
     without = [name for name, count in report.classes.items() if not count]
     if without and split == 'train':
         report.problems[EMPTY] = without
+    if len(names) < 2 and split == 'train':
+        report.problems[ONE_CLASS] = names
     return report
 
 

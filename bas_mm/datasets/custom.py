@@ -9,7 +9,12 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.custom import get_samples
 
-from bas_mm.datasets.annotations import BoxedImage, read_coco_boxes, read_voc_boxes
+from bas_mm.datasets.annotations import (
+    BoxedImage,
+    holds_predictions,
+    read_coco_boxes,
+    read_voc_boxes,
+)
 from bas_mm.datasets.box_check import BoxCheck
 from bas_mm.datasets.checked import CheckedData
 from bas_mm.datasets.files import (
@@ -25,10 +30,15 @@ from bas_mm.registry import DATASETS
 from bas_mm.utils.files import IMG_EXTENSIONS
 
 _SPLIT_FOLDERS = dict(train=('train',), test=('test', 'val'), val=('val', 'test'))
+# How else these are called.
+_OTHER_NAMES = dict(
+    training='train', testing='test', valid='val', validation='val', eval='val'
+)
 
 # Kinds of warnings.
 _EMPTY = 'class folders without images'
 _NO_IMAGE = '{} without an image of their name'
+_PREDICTED = 'boxes that were predicted (they have scores), taken for the truth'
 
 
 @DATASETS.register_module()
@@ -54,7 +64,8 @@ class CustomLocalization(CheckedData, CustomDataset):
     The classes are the folders' names, sorted (of ``train/`` in the first
     layout). A class folder without images is kept, with a warning; folders of
     annotations (XML files, or masks of the images beside) are no classes,
-    whether they are named as ``box_file`` and ``mask_dir`` or not.
+    whether they are named as ``box_file`` and ``mask_dir`` or not; nor are folders
+    of what a command of bas-mm wrote.
 
     Beside ``img_path`` and ``gt_label`` an item's info holds, where the
     image has them, ``gt_bboxes`` (``(n, 4)`` float32, ``xyxy`` in pixels of
@@ -91,8 +102,9 @@ class CustomLocalization(CheckedData, CustomDataset):
     Raises:
         FileNotFoundError: If a folder or file is missing, or there is no
             image.
-        ValueError: If an option is not allowed, classes and folders do not
-            match, or a box is wrong and ``on_error='raise'``.
+        ValueError: If an option is not allowed, a folder is called nearly as a
+            split is (``Train``, ``valid``), classes and folders do not match, or
+            a box is wrong and ``on_error='raise'``.
     """
 
     def __init__(
@@ -135,6 +147,7 @@ class CustomLocalization(CheckedData, CustomDataset):
             if osp.isdir(osp.join(data_root, name))
             and list_folders(osp.join(data_root, name))
         ]
+        _check_names(data_root, self.layout)
         prefix = _split_folder(data_root, split, self.layout)
         self.hold_out = not prefix
         super().__init__(
@@ -169,7 +182,10 @@ class CustomLocalization(CheckedData, CustomDataset):
                 f'{sorted(self.extensions)}): {DATA_ROOT_HINT}, a folder per '
                 'class' + ('; or raise or lower `test_ratio`.' if infos else '.')
             )
-        names = ImageIndex((prefix, name) for prefix, name, _ in samples)
+        names = ImageIndex(
+            ((prefix, name) for prefix, name, _ in samples),
+            osp.basename(osp.abspath(self.data_root)),
+        )
         if self.box_file:
             self._add_boxes(infos, names, set(wanted))
         if self.mask_dir:
@@ -249,8 +265,8 @@ class CustomLocalization(CheckedData, CustomDataset):
             if path not in self._no_classes:
                 self._no_classes.append(path)
                 MMLogger.get_current_instance().info(
-                    f'`{path}` in `{self.data_root}` holds annotations ({extra[name]})'
-                    ' and is no class.'
+                    f'`{path}` in `{self.data_root}` holds {extra[name]} and '
+                    'is no class.'
                 )
         return names - extra.keys()
 
@@ -314,6 +330,8 @@ class CustomLocalization(CheckedData, CustomDataset):
                 for stem, path in list_files(self.box_file, '.xml').items()
             )
         found, orphans = read_coco_boxes(self.box_file)
+        if holds_predictions(self.box_file):
+            self.findings[_PREDICTED].append(self.box_file)
         if orphans:
             self.findings[_NO_IMAGE.format('annotations')] += [
                 f'image_id {key}' for key in orphans
@@ -335,6 +353,24 @@ def _check_options(split: str, test_ratio: float) -> None:
         )
 
 
+def _check_names(data_root: str, layout: list[str]) -> None:
+    """Check that no folder of classes has a name that only looks like a split's."""
+    for name in list_folders(data_root):
+        lower = name.lower()
+        meant = _OTHER_NAMES.get(lower, lower)
+        if (
+            name not in _SPLIT_FOLDERS
+            and meant in _SPLIT_FOLDERS
+            and meant not in layout
+            and list_folders(osp.join(data_root, name))
+        ):
+            raise ValueError(
+                f'`{data_root}` has the folder `{name}`, with folders in it: call it '
+                f'`{meant}` if it is a split (train, test and val are read), or '
+                'otherwise if it is a class.'
+            )
+
+
 def _find_extra(data_root: str, option: str, value: str) -> str:
     """Give the path of boxes or masks, ``''`` for none."""
     if not value:
@@ -343,7 +379,7 @@ def _find_extra(data_root: str, option: str, value: str) -> str:
     if not osp.exists(path):
         raise FileNotFoundError(
             f'`{path}` does not exist: correct `{option}` of the data set, or '
-            "set it to '' to go without."
+            "set it to '' to go without; a relative path begins in the data folder."
         )
     return osp.normpath(path)
 

@@ -2,8 +2,12 @@
 
 import os
 import os.path as osp
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+
+from bas_mm.utils.files import IMG_EXTENSIONS
+from bas_mm.utils.texts import plural
 
 DATA_ROOT_HINT = (
     "give the folder with `--data-root DIR` or the field `data_root` of the "
@@ -74,12 +78,12 @@ _MASKS = ('mask', 'masks', 'segmentation', 'segmentations', 'annotations')
 def annotation_folders(
     root: str, names: Iterable[str], extensions: tuple[str, ...]
 ) -> dict[str, str]:
-    """Find the folders of annotations among those of classes.
+    """Find the folders of annotations, and of results, among those of classes.
 
-    A folder holds annotations if it has XML or json files and no image; PNG
-    files alone in folders of which some are called as those beside it; or, where
-    its name says so, PNG files alone, half of them or more under the names of
-    images beside it.
+    Results are what a command of bas-mm wrote there. A folder holds annotations
+    if it has XML or json files and no image; PNG files alone in folders of which
+    some are called as those beside it; or, where its name says so, PNG files alone,
+    half of them or more under the names of images beside it.
 
     Args:
         root: The folder of all.
@@ -94,7 +98,9 @@ def annotation_folders(
     for name in sorted(names):
         folder = osp.join(root, name)
         ends = _kinds(folder, extensions)
-        if not ends & set(extensions):
+        if _holds_results(folder):
+            found[name] = 'what bas-mm wrote'
+        elif not ends & set(extensions):
             if ends & {'.xml', '.json'}:
                 found[name] = 'files of boxes'
         elif ends == {'.png'} and len(names) > 1:
@@ -108,6 +114,21 @@ def annotation_folders(
             if mirrors:
                 found[name] = 'masks of the images beside'
     return found
+
+
+def _holds_results(folder: str) -> bool:
+    """Whether a folder holds a list of boxes, a sheet of drawings or checkpoints."""
+    names = os.listdir(folder)
+    if {'results.json', 'results.csv'} & set(names):
+        return True
+    if 'sheet.png' in names and any(re.match(r'\d{6}_', name) for name in names):
+        return True
+    folders = [folder, *(osp.join(folder, name) for name in list_folders(folder))]
+    return any(
+        name == 'last_checkpoint' or name.endswith('.pth')
+        for one in folders
+        for name in os.listdir(one)
+    )
 
 
 def _kinds(folder: str, extensions: tuple[str, ...]) -> set[str]:
@@ -131,11 +152,39 @@ def _stems(root: str, names: set[str], extensions: tuple[str, ...]) -> set[str]:
     }
 
 
+def require_class_folders(root: str) -> None:
+    """Check that a folder has images, and each in a folder.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        FileNotFoundError: If there is no image at all, or none in a folder.
+    """
+    wanted = (
+        'a folder of images for each class is needed, DIR/<class>/*.jpg, or these in '
+        'DIR/train/ and DIR/test/.'
+    )
+    loose = 0
+    for folder, _, files in os.walk(root):
+        count = sum(name.lower().endswith(IMG_EXTENSIONS) for name in files)
+        if count and folder != root:
+            return
+        loose += count
+    what = (
+        f'has {plural(loose, "image")} and no folder of images'
+        if loose
+        else ('holds no image')
+    )
+    raise FileNotFoundError(f'{root!r} {what} ({", ".join(IMG_EXTENSIONS)}): {wanted}')
+
+
 class ImageIndex:
     """Find an image by its path without extension, or its bare name.
 
     Args:
         names: Prefix, and path below it, of all images.
+        folder: Name of the folder that they lie in.
 
     Example:
         >>> index = ImageIndex([('train/', 'cat/a.jpg')])
@@ -144,11 +193,12 @@ class ImageIndex:
         >>> index.find('b', 'boxes')
     """
 
-    def __init__(self, names: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, names: Iterable[tuple[str, str]], folder: str = '') -> None:
         self._keys: dict[str, set[str]] = defaultdict(set)
         for prefix, name in names:
             stem = osp.splitext(name)[0]
-            for alias in {stem, prefix + stem, osp.basename(stem)}:
+            whole = f'{folder}/{prefix}{stem}'
+            for alias in {stem, prefix + stem, osp.basename(stem), whole}:
                 self._keys[alias].add(prefix + name)
 
     def find(self, stem: str, source: str, extension: str = '') -> str | None:

@@ -14,7 +14,8 @@ class ClassCheckHook(Hook):
 
     Raises:
         ValueError: Before training, validation or testing, with both numbers
-            and the option that fixes it.
+            and the option that fixes it; before training also where there is a
+            single class, from which nothing can be learned.
     """
 
     def _check(self, runner: Runner, split: str) -> None:
@@ -44,6 +45,13 @@ class ClassCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check the training set."""
         self._check(runner, 'train')
+        classes = runner.train_dataloader.dataset.metainfo.get('classes')
+        if classes is not None and len(classes) < 2:
+            raise ValueError(
+                f'The training set has one class, {classes[0]!r}: a classifier needs '
+                'at least two. Add images of others, such as the same places without '
+                'the object.'
+            )
 
     def before_val(self, runner: Runner) -> None:
         """Check the validation set."""

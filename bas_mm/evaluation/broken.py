@@ -14,10 +14,12 @@ from bas_mm.localization import as_array
 MAPS = 'the map holds NaN or infinity, and counts as one without contrast'
 SCORES = 'scores are NaN or infinite'
 LENGTHS = 'scores of another number of classes than most'
+LABELS = 'the label is beyond the scores, and counts as never right'
 KEYS = {
     MAPS: 'wsol/num_maps_not_finite',
     SCORES: 'wsol/num_scores_not_finite',
     LENGTHS: 'wsol/num_scores_of_other_length',
+    LABELS: 'wsol/num_labels_beyond_scores',
 }
 
 
@@ -30,6 +32,7 @@ class BrokenCount:
     def __init__(self) -> None:
         self.images: dict[str, list[str]] = {}
         self.lengths: dict[int, list[str]] = {}
+        self.labels: dict[int, list[str]] = {}
 
     def watch(self, samples: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Hand samples on, and look at them."""
@@ -42,6 +45,9 @@ class BrokenCount:
                 self.lengths.setdefault(scores.size, []).append(name)
                 if not np.isfinite(scores).all():
                     self.images.setdefault(SCORES, []).append(name)
+            if sample.get('gt_label') is not None:
+                label = int(as_array(sample['gt_label']).max())
+                self.labels.setdefault(label, []).append(name)
             yield sample
 
     def kinds(self, scores: ScoreFile | None) -> dict[str, list[str]]:
@@ -59,6 +65,9 @@ class BrokenCount:
         if len(lengths) > 1:
             usual = max(lengths, key=lambda n: len(lengths[n]))
             found[LENGTHS] = [x for n in lengths if n != usual for x in lengths[n]]
+        beyond = [label for label in self.labels if lengths and label >= max(lengths)]
+        if beyond:
+            found[LABELS] = [x for label in beyond for x in self.labels[label]]
         return found
 
     def report(self, scores: ScoreFile | None, size: int) -> dict[str, int]:

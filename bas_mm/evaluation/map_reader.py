@@ -28,6 +28,9 @@ class MapDump:
 
     def __init__(self, path: str | Path) -> None:
         self.folder, archive = dump_places(path)
+        if archive is None and not (self.folder / 'maps').is_dir():
+            beside = self.folder.with_name(f'{self.folder.name}.npz')
+            archive = beside if beside.is_file() else None
         lacking = [
             str(file)
             for file in (

@@ -19,6 +19,12 @@ from bas_mm.evaluation.scores import ImageTable
 from bas_mm.evaluation.wsol_accuracy import WSOLAccuracy
 from bas_mm.evaluation.wsol_metric import RECIPE_THRESHOLD, WSOLMetric
 from bas_mm.localization import box_area
+from bas_mm.utils.errors import nearest
+
+# What a list of images may say of each; what a dump says beside.
+_COLUMNS = ('image', 'label', 'width', 'height', 'x0', 'y0', 'x1', 'y1')
+_KEYS = ('image', 'label', 'labels', 'width', 'height', 'boxes')
+_OF_DUMP = ('pred_bbox', 'pred_label', 'ori_shape', 'sample_idx', 'img_path')
 
 
 class SavedMaps:
@@ -104,11 +110,17 @@ def read_images(path: str | Path) -> list[dict[str, Any]]:
         image, or of the view where width and height are missing.
 
     Raises:
-        ValueError: If the file is no list of images, or an empty one; if some
-            have labels and others none; or if a label, a size or a box is
-            none.
+        ValueError: If the file is no list of images, or an empty one; if a
+            column or key is not known; if some have labels and others none; or
+            if a label, a size or a box is none.
     """
-    images = _read_json(path) if Path(path).suffix == '.json' else _read_csv(path)
+    is_json = Path(path).suffix.lower() == '.json'
+    try:
+        images = _read_json(path) if is_json else _read_csv(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'boxes={str(path)!r} is no text in UTF-8 ({error}): save it as such.'
+        ) from error
     if not images:
         raise ValueError(f'boxes={str(path)!r} lists no image.')
     for image in images:
@@ -155,9 +167,24 @@ def _is_box(value: Any) -> bool:
     )
 
 
+def _check_names(
+    path: str | Path, kind: str, names: Iterable[Any], known: Sequence[str]
+) -> None:
+    """Check that nothing is given under a name that nothing reads."""
+    other = [str(name) for name in names if name not in known]
+    if other:
+        hint = nearest(other[0], known)
+        raise ValueError(
+            f'boxes={str(path)!r} has the {kind} {", ".join(map(repr, other))}, which '
+            f'nothing reads{f": {hint}" if hint else "."} Allowed are '
+            f'{", ".join(known)}.'
+        )
+
+
 def _read_json(path: str | Path) -> list[dict[str, Any]]:
+    text = Path(path).read_text(encoding='utf-8')
     try:
-        images = json.loads(Path(path).read_text(encoding='utf-8'))
+        images = json.loads(text)
     except ValueError as error:
         raise ValueError(f'boxes={str(path)!r} is no json file: {error}.') from error
     if not isinstance(images, list) or not all(
@@ -167,6 +194,8 @@ def _read_json(path: str | Path) -> list[dict[str, Any]]:
         raise ValueError(
             f'boxes={str(path)!r} must be a list of objects with "image", a name.'
         )
+    keys = dict.fromkeys(key for image in images for key in image)
+    _check_names(path, 'keys', (x for x in keys if x not in _OF_DUMP), _KEYS)
     names: set[str] = set()
     for image in images:
         if image['image'] in names:
@@ -187,8 +216,13 @@ def _read_csv(path: str | Path) -> list[dict[str, Any]]:
                 f'boxes={str(path)!r} needs a header with the column "image", not '
                 f'{reader.fieldnames}.'
             )
+        _check_names(path, 'columns', reader.fieldnames or (), _COLUMNS)
         for row in reader:
             where = f'boxes={str(path)!r}, line {reader.line_num}'
+            if None in row:
+                raise ValueError(
+                    f'{where}: there are more values than columns in the header.'
+                )
             if not row['image']:
                 raise ValueError(f'{where}: the name of the image is missing.')
             image = images.setdefault(row['image'], dict(image=row['image'], boxes=[]))

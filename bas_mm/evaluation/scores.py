@@ -34,6 +34,7 @@ class ImageTable:
         self.name = name
         # File name without extension -> [(parts of the path, value), ...]
         self._entries: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
+        self._images: dict[tuple[str, ...], tuple[str, ...]] = {}  # of an entry
 
     def __len__(self) -> int:
         return sum(map(len, self._entries.values()))
@@ -53,35 +54,40 @@ class ImageTable:
             raise ValueError(f'{self.name}: {img_path!r} is no name of an image.')
         self._entries.setdefault(parts[-1], []).append((parts, value))
 
-    def _find(self, img_path: str) -> list[Any]:
-        """Find the values of the entries that fit an image best."""
-        parts = image_parts(img_path)
-        entries = self._entries.get(parts[-1] if parts else '', ())
-        same = [value for entry, value in entries if entry == parts]
+    def _find(self, parts: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:
+        """Find the entries that fit an image best."""
+        entries = self._entries.get(parts[-1] if parts else '', [])
+        same = [entry for entry in entries if entry[0] == parts]
         if same:
             return same
-        found = []
-        for entry, value in entries:
-            n = min(len(parts), len(entry))
-            if parts[-n:] == entry[-n:]:
-                found.append((n, value))
-        longest = max((n for n, _ in found), default=0)
-        return [value for n, value in found if n == longest]
+        fit = [entry for entry in entries if _are_one(entry[0], parts)]
+        longest = max((min(len(x), len(parts)) for x, _ in fit), default=0)
+        return [entry for entry in fit if min(len(entry[0]), len(parts)) == longest]
 
     def __getitem__(self, img_path: str) -> Any:
         """Look up the value of an image.
 
         Raises:
-            KeyError: If there is no entry, or several that fit as well.
+            KeyError: If there is no entry, or several that fit as well, or the
+                one that fits was another image's.
         """
-        found = self._find(img_path)
+        parts = image_parts(img_path)
+        found = self._find(parts)
         if len(found) != 1:
             raise KeyError(
                 f'{self.name}: {len(found) or "no"} entries for the image '
                 f'{img_path!r}; exactly one is needed for every image, keyed '
                 'by its file name or the end of its path.'
             )
-        return found[0]
+        entry, value = found[0]
+        other = self._images.setdefault(entry, parts)
+        if not _are_one(other, parts):
+            raise KeyError(
+                f'{self.name}: the one entry {"/".join(entry)!r} fits two images, '
+                f'{"/".join(other)!r} and {"/".join(parts)!r}; name the entries by so '
+                "much of the images' paths that each has its own."
+            )
+        return value
 
     def get(self, img_path: str, default: Any = None) -> Any:
         """Look up the value of an image, or a default where it has none.
@@ -89,7 +95,13 @@ class ImageTable:
         Raises:
             KeyError: If several entries fit as well.
         """
-        return self[img_path] if self._find(img_path) else default
+        return self[img_path] if self._find(image_parts(img_path)) else default
+
+
+def _are_one(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether one path is the end of the other."""
+    length = min(len(path), len(other))
+    return path[-length:] == other[-length:]
 
 
 class ScoreFile(ImageTable):
@@ -124,13 +136,13 @@ class ScoreFile(ImageTable):
         if not path.is_file():
             raise FileNotFoundError(f'{self.name}: there is no such file.')
         readers = {'.npz': _read_npz, '.json': _read_json, '.csv': _read_csv}
-        if path.suffix not in readers:
+        if path.suffix.lower() not in readers:
             raise ValueError(
                 f'{self.name}: the extension must be one of {sorted(readers)}.'
             )
         self.lengths: dict[int, list[str]] = {}
         self.not_finite: list[str] = []
-        for img_path, scores in self._rows(readers[path.suffix], path):
+        for img_path, scores in self._rows(readers[path.suffix.lower()], path):
             if scores.ndim != 1 or scores.size == 0:
                 raise ValueError(
                     f'{self.name}: {img_path!r} has scores of the shape '

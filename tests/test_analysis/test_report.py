@@ -108,6 +108,21 @@ def test_runs_with_boxes_of_other_images(tmp_path):
     assert 'No drawings: the runs do not have boxes of the same images.' in words
 
 
+@pytest.mark.parametrize('bare', [0, 1])
+def test_one_of_two_runs_has_no_boxes(tmp_path, bare):
+    dumps = [
+        make_dump(tmp_path / name, ['i0', 'i1'], [RIGHT, WRONG], pred_score=[1, 0])
+        for name in ('one', 'two')
+    ]
+    remove_boxes(dumps[bare], [0, 1])
+    document, words, _ = build(*dumps, bootstrap=5)
+    none, some = [('one', 'two'), ('two', 'one')][bare]
+    assert f'{none} has no ground-truth boxes: only classification.' in words
+    assert f'{some}: GT-known Loc 50.0 [' in words
+    assert 'against' not in words.split('Main figures')[0]
+    assert 'whole view' in words and len(document.drawings) == 4
+
+
 def test_without_any_boxes(tmp_path):
     one = make_dump(tmp_path / 'one', ['i0', 'i1'], [RIGHT, WRONG], pred_score=[1, 0])
     remove_boxes(one, [0, 1])

@@ -1,5 +1,6 @@
 """What is chosen for a folder of images."""
 
+import json
 import os
 
 import pytest
@@ -8,7 +9,6 @@ from bas_mm.apis.folder_recipe import (
     choose_schedule,
     list_methods,
     plan_folder,
-    read_layout,
     stretch,
 )
 from bas_mm.utils.configs import load_config_file
@@ -62,7 +62,7 @@ def test_train_and_test_folders(tmp_path):
         write_image(str(tmp_path), f'{name}.jpg')
     write_coco(str(tmp_path), [('test/dog/d.jpg', 1, 2, 10, 20)], 'boxes.json')
     write_image(str(tmp_path), 'masks/test/dog/d.png')
-    recipe = plan_folder(tmp_path)
+    recipe = plan_folder(str(tmp_path))
     assert '3 images of 2 classes to train on, 1 to test' in recipe.summary[0]
     assert 'held out' not in recipe.summary[0]
     assert recipe.summary[1] == 'To measure with: boxes.json, masks'
@@ -70,6 +70,22 @@ def test_train_and_test_folders(tmp_path):
     assert settings['test_dataloader.dataset.box_file'] == str(tmp_path / 'boxes.json')
     assert settings['val_dataloader.dataset.mask_dir'] == str(tmp_path / 'masks')
     assert not any(key.startswith('train_dataloader.dataset') for key in settings)
+
+
+def test_predicted_boxes_are_no_truth(photos):
+    write_coco(str(photos), [('cat/0.jpg', 1, 2, 10, 20)], 'boxes.json')
+    recipe = plan_folder(photos)
+    assert recipe.summary[1] == 'To measure with: boxes.json'
+    file = photos / 'boxes.json'
+    coco = json.loads(file.read_text())
+    coco['annotations'][0]['score'] = 0.5  # as `bas-mm export` writes them
+    file.write_text(json.dumps(coco))
+    recipe = plan_folder(photos)
+    assert recipe.summary[1] == (
+        'To measure with: no boxes, no masks; boxes.json holds predictions (they '
+        'have scores), not used'
+    )
+    assert not any('box_file' in key for key in recipe.settings)
 
 
 def test_train_folder_alone(tmp_path):
@@ -117,7 +133,10 @@ def test_what_cannot_be_trained_on(tmp_path, photos):
     with pytest.raises(ValueError, match=r'At least 1 epoch .* got 0 \(--epochs\)'):
         plan_folder(photos, epochs=0)
     os.mkdir(tmp_path / 'empty')
-    with pytest.raises(FileNotFoundError, match='a folder per class'):
+    with pytest.raises(FileNotFoundError, match='empty.* holds no image .*each class'):
+        plan_folder(tmp_path / 'empty')
+    write_image(str(tmp_path), 'empty/a.jpg')
+    with pytest.raises(FileNotFoundError, match='has 1 image and no folder of images'):
         plan_folder(tmp_path / 'empty')
     write_image(str(tmp_path), 'one/cat/a.jpg')
     write_image(str(tmp_path), 'one/cat/b.jpg')
@@ -125,7 +144,7 @@ def test_what_cannot_be_trained_on(tmp_path, photos):
         plan_folder(tmp_path / 'one')
     write_image(str(tmp_path), 'two/test/cat/a.jpg')
     with pytest.raises(ValueError, match='test/ and no train/: add it'):
-        read_layout(str(tmp_path / 'two'))
+        plan_folder(tmp_path / 'two')
     for name in ('cat', 'dog'):
         write_text(str(tmp_path), 'three', name, 'a.jpg')
     with pytest.raises(ValueError, match='two images of some class'):

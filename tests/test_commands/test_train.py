@@ -63,3 +63,5 @@ def test_a_config_of_no_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="bas_vgg16_kub.*bas_vgg16_cub"):
         call('train', 'bas_vgg16_kub')
+    with pytest.raises(SystemExit, match=r"file 'foto/'.* Nor is there a folder of im"):
+        call('train', 'foto/')

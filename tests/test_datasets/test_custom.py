@@ -343,3 +343,53 @@ def test_wrong_options(flat, tmp_path):
     os.mkdir(tmp_path / 'empty')
     with pytest.raises(FileNotFoundError, match='No images'):
         CustomLocalization(str(tmp_path / 'empty'))
+
+
+@pytest.mark.parametrize(
+    'name, meant', [('Train', 'train'), ('TEST', 'test'), ('Validation', 'val')]
+)
+def test_folders_called_nearly_as_splits(flat, name, meant):
+    write_image(flat, name, 'cat', 'x.jpg')
+    with pytest.raises(ValueError, match=f'the folder `{name}`.*call it `{meant}`'):
+        CustomLocalization(flat)
+
+
+def test_a_class_may_be_called_nearly_as_a_split(flat):
+    write_image(flat, 'Train', 'x.jpg')  # images of trains
+    assert CustomLocalization(flat).CLASSES == ('Train', 'cat', 'dog')
+
+
+@pytest.mark.parametrize(
+    'files',
+    [
+        ['out/a.jpg', 'out/results.json'],
+        ['out/a.jpg', 'out/results.csv'],
+        ['out/sheet.png', 'out/000003_a.png'],
+        ['out/bas/epoch_1.pth', 'out/bas/grid.png'],
+        ['out/last_checkpoint', 'out/grid.png'],
+    ],
+)
+def test_what_was_written_beside_is_no_class(flat, files):
+    for file in files:
+        if file.endswith(('.jpg', '.png')):
+            write_image(flat, file)
+        else:
+            write_text(flat, file, text='')
+    assert CustomLocalization(flat).CLASSES == ('cat', 'dog')
+
+
+def test_a_class_with_one_picture_called_sheet(flat):
+    write_image(flat, 'paper', 'sheet.png')
+    assert 'paper' in CustomLocalization(flat).CLASSES
+
+
+def test_predicted_boxes_are_pointed_out(flat, warnings):
+    write_coco(flat, [('cat/a.jpg', 1, 2, 10, 20)], 'b.json')
+    CustomLocalization(flat, box_file='b.json')
+    assert not warnings
+    coco = json.load(open(osp.join(flat, 'b.json')))
+    coco['annotations'][0]['score'] = 0.5
+    write_text(flat, 'b.json', text=json.dumps(coco))
+    found = infos(CustomLocalization(flat, box_file='b.json'))
+    assert 'gt_bboxes' in found['cat/a.jpg']
+    assert 'boxes that were predicted (they have scores)' in warnings[0]

@@ -61,3 +61,5 @@ def test_image_index():
     with pytest.raises(ValueError, match='may mean .*with its extension'):
         index.find('a/x', 'x', '.xml')
     assert ImageIndex([]).find('a', 'x') is None
+    index = ImageIndex([('', 'a/x.jpg'), ('', 'b/x.jpg')], 'train')
+    assert index.find('train/b/x', 'x') == 'b/x.jpg'

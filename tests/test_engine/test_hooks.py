@@ -113,6 +113,13 @@ def test_class_counts(stage):
         getattr(ClassCheckHook(), check)(two)
 
 
+def test_nothing_is_trained_on_one_class():
+    one = Runner(classes=('cat',), num_classes=1)
+    with pytest.raises(ValueError, match="has one class, 'cat': .* at least two"):
+        ClassCheckHook().before_train(one)
+    ClassCheckHook().before_val(one)
+
+
 def test_the_monitor_goes_on_inside_an_epoch():
     outputs = [
         dict(loss_cls=torch.tensor(1.0), peak_logit=torch.tensor(p)) for p in (0.0, 2.0)

@@ -19,6 +19,13 @@ def test_chosen_images(tmp_path, out):
         list(back.samples(['0.x/9']))
 
 
+def test_the_folder_beside_an_archive(tmp_path):
+    samples = [make_prediction(i) for i in range(2)]
+    dump(tmp_path / 'x.npz', samples)
+    (found, _) = MapDump(tmp_path / 'x').samples()
+    assert np.array_equal(found['pred_map'], samples[0]['pred_map'])
+
+
 def test_unfinished_and_missing_dumps(tmp_path):
     unfinished = DumpMaps(tmp_path / 'x')
     unfinished.process({}, [make_prediction(0)])

@@ -175,11 +175,26 @@ def test_bicubic_maps(tmp_path):
         (ValueError, 'm.npz', 'image,label\n,1\n', 'line 2: the name .* is missing'),
         (ValueError, 'm.npz', 'image,x0,y0,x1,y1\na,1,2,q,4\n', "line 2: .*'q', '4'"),
         (ValueError, 'm.npz', 'image,x0,y0,x1,y1\n', r'b\.csv. lists no image'),
+        (
+            ValueError,
+            'm.npz',
+            'image,lable\na,1\n',
+            "columns 'lable', which nothing reads: did you mean label.* Allowed are im",
+        ),
+        (
+            ValueError,
+            'm.npz',
+            'image,left,top\na,1,2\n',
+            "columns 'left', 'top', which nothing reads. Allowed are image, label",
+        ),
+        (ValueError, 'm.npz', 'image,label\na,1,2\n', 'line 2: .* more values than'),
+        (ValueError, 'm.npz', 'image\n\xe9\n'.encode('latin-1'), 'no text in UTF-8'),
     ],
 )
 def test_errors(tmp_path, error, maps, boxes, message):
     np.savez(tmp_path / 'm.npz', a=np.eye(4))
-    (tmp_path / 'b.csv').write_text(boxes)
+    text = boxes if isinstance(boxes, bytes) else boxes.encode()
+    (tmp_path / 'b.csv').write_bytes(text)
     with pytest.raises(error, match=message):
         evaluate(tmp_path / maps, tmp_path / 'b.csv')
 
@@ -209,6 +224,10 @@ def test_errors(tmp_path, error, maps, boxes, message):
             [dict(image='a', width=9, height=20, boxes=[[1, 2, 3, 4], [0, 20, 1, 21]])],
             r"'a' has the box \[0.0, 20.0, 1.0, 21.0\].* of 9x20 pixels",
         ),
+        (
+            [dict(image='a', box=[[0, 0, 1, 1]])],
+            "keys 'box', which nothing reads: did you mean boxes.* Allowed are image",
+        ),
     ],
 )
 def test_errors_of_json(tmp_path, images, message):
@@ -216,6 +235,26 @@ def test_errors_of_json(tmp_path, images, message):
     (tmp_path / 'b.json').write_text(json.dumps(images))
     with pytest.raises(ValueError, match=message):
         evaluate(tmp_path / 'm.npz', tmp_path / 'b.json')
+
+
+def test_a_map_is_of_one_image(tmp_path):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4))
+    (tmp_path / 'b.csv').write_text('image\nx/a.jpg\ny/a.jpg\n')
+    with pytest.raises(KeyError, match="entry 'a' fits two images, 'x/a' and 'y/a'"):
+        evaluate(tmp_path / 'm.npz', tmp_path / 'b.csv')
+
+
+def test_labels_beyond_the_scores_are_counted(tmp_path):
+    np.savez(tmp_path / 'm.npz', a=np.eye(4), b=np.eye(4))
+    (tmp_path / 'b.csv').write_text('image,label\na,1\nb,2\n')
+    (tmp_path / 's.csv').write_text('a,0.2,0.8\nb,0.5,0.5\n')
+    files = (tmp_path / 'm.npz', tmp_path / 'b.csv')
+    found = evaluate(*files, scores=str(tmp_path / 's.csv'))
+    assert found['wsol/num_labels_beyond_scores'] == 1
+    assert found['wsol/top1_cls'] == 50
+    (tmp_path / 's.csv').write_text('a,0.2,0.8,0\nb,0.5,0.5,0\n')
+    found = evaluate(*files, scores=str(tmp_path / 's.csv'))
+    assert 'wsol/num_labels_beyond_scores' not in found
 
 
 def test_a_file_that_is_no_json(tmp_path):

@@ -28,7 +28,17 @@ def test_found_however_the_path_is_written():
         with pytest.raises(KeyError, match='table: no entries'):
             table[other]
     table.add('1', 'short')
-    assert table['c/1.jpg'] == 'short' and table['x/images/a/1.jpg'] == 'a1'
+    assert table['c/1.jpg'] == 'short' and table['/data/images/a/1.jpg'] == 'a1'
+
+
+def test_an_entry_is_of_one_image():
+    table = ImageTable('maps')
+    table.add('1.jpg', 'one')
+    assert table['a/1.jpg'] == table['data/a/1.jpg'] == table.get('1.png') == 'one'
+    with pytest.raises(KeyError, match="entry '1' fits two images, 'a/1' and 'b/1'"):
+        table['b/1.jpg']
+    with pytest.raises(KeyError, match='that each has its own'):
+        table.get('b/1.jpg', 0)
 
 
 def test_the_same_path_comes_first():

@@ -51,7 +51,8 @@ def build_report(
         ValueError: If the runs cannot be compared.
     """
     runs, _, note = load_runs(paths, names)
-    columns = [*runs, Baseline(WHOLE, runs[0]), Baseline(CENTER, runs[0])]
+    base = next((run for run in runs if run.has[:, 0].any()), runs[0])
+    columns = [*runs, Baseline(WHOLE, base), Baseline(CENTER, base)]
     with quiet():  # the report itself says which boxes, masks, classes are missing
         for column in columns:
             column.evaluate(bootstrap, seed)
@@ -115,7 +116,7 @@ def add_figures(document: Document, columns: Sequence[Column], bootstrap: int) -
         'image-independent baselines: what a method has above them, it has from '
         'the images.'
     )
-    if not runs[0].has[:, 0].any():
+    if not any(run.has[:, 0].any() for run in runs):
         return
     pairs: list[tuple[Column, Column]] = [(run, runs[0]) for run in runs[1:]]
     pairs += [(run, columns[-1]) for run in runs]
@@ -135,12 +136,14 @@ def add_figures(document: Document, columns: Sequence[Column], bootstrap: int) -
 def add_plots(document: Document, columns: Sequence[Column]) -> None:
     """Add the plots that the images allow."""
     document.heading('Curves and distributions')
-    has = {'boxes'} if columns[0].has[:, 0].any() else set()
-    if all(column.suite.peak.table for column in columns):
-        has.add('masks')
-    if has:
-        document.plots(draw_plots(columns, has))
-    if 'masks' not in has:
+    boxed = [column for column in columns if column.has[:, 0].any()]
+    plots = draw_plots(boxed, {'boxes'}) if boxed else []
+    masks = all(column.suite.peak.table for column in columns)
+    if masks:
+        plots += draw_plots(columns, {'masks'})
+    if plots:
+        document.plots(plots)
+    if not masks:
         document.text(
             'There is no curve of pixel IoU, no PxAP and no Peak IoU: they need '
             'masks, which the images do not have.'

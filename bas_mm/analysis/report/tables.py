@@ -194,22 +194,28 @@ def all_rows(columns: Sequence[Column]) -> list[list[str]]:
 
 def summary(runs: Sequence[Run]) -> list[str]:
     """Say what the figures mean, in sentences."""
-    if np.isnan(runs[0].value(GT_KNOWN)):
-        return ['There are no ground-truth boxes: only classification.']
-    blind = max(runs[0].figures[f'{GT_KNOWN}_{x}'] for x in ('whole', 'center'))
+    boxed = [run for run in runs if not np.isnan(run.value(GT_KNOWN))]
     sentences = [
+        f'{run.name} has no ground-truth boxes: only classification.'
+        for run in runs
+        if run not in boxed
+    ]
+    if not boxed:
+        return ['There are no ground-truth boxes: only classification.']
+    blind = max(boxed[0].figures[f'{GT_KNOWN}_{x}'] for x in ('whole', 'center'))
+    sentences += [
         f'{run.name}: GT-known Loc {run.text(GT_KNOWN)} %, Top-1 Loc '
         f'{run.text("wsol/top1_loc")} %. The better of the image-independent '
         f'baselines has {blind:.1f} %.'
-        for run in runs
+        for run in boxed
     ]
-    for run in runs[1:]:
-        text, meaning = difference(run, runs[0], GT_KNOWN)
+    for run in boxed[1:]:
+        text, meaning = difference(run, boxed[0], GT_KNOWN)
         sentences.append(
-            f'{run.name} against {runs[0].name}: {text} points of '
+            f'{run.name} against {boxed[0].name}: {text} points of '
             'GT-known Loc' + (f', {meaning}.' if meaning else '.')
         )
-    for run in runs:
+    for run in boxed:
         # What a threshold chosen on the ground truth is worth.
         best = run.figures['wsol_best/gt_known']
         gain = best - run.figures[GT_KNOWN]

@@ -49,13 +49,19 @@ class LoadImageFromFile(StockLoader):
 
     def transform(self, results: dict) -> dict:
         """Load the image of ``img_path``."""
-        image = read_image(
-            results['img_path'],
-            self.color_type,
-            thorough=False,
-            backend=self.imdecode_backend,
-            backend_args=self.backend_args,
-        )
+        try:
+            image = read_image(
+                results['img_path'],
+                self.color_type,
+                thorough=False,
+                backend=self.imdecode_backend,
+                backend_args=self.backend_args,
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Correct the file, or set on_error='skip' of the data set "
+                '(`--cfg-options test_dataloader.dataset.on_error=skip`).'
+            ) from error
         if self.to_float32:
             image = image.astype(np.float32)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
