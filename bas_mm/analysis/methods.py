@@ -221,7 +221,10 @@ def plan_methods(
             name, or they are not tested on the same images.
     """
     if threshold != 'config':
-        check_threshold(threshold, option='--threshold')
+        try:
+            check_threshold(threshold, option='--threshold')
+        except ValueError as error:
+            raise ValueError(f"{error} Those of the configs: 'config'.") from error
     options = {'num_classes_from_data': True, **(cfg_options or {})}
 
     def read(config: str) -> Config:

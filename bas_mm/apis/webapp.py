@@ -27,7 +27,7 @@ KEPT, LOOK = 3600, 300
 def answer(
     inferencer: WSOLInferencer,
     path: str | None,
-    threshold: float,
+    threshold: float | str,
     choice: int | None,
     multi: bool,
     min_score: float | None = None,
@@ -37,7 +37,7 @@ def answer(
     Args:
         inferencer: The model.
         path: The image; None before there is one.
-        threshold: Where the map is cut, 0 to 1.
+        threshold: Where the map is cut, 0 to 1 or a rule.
         choice: The index of a class, or ``BEST``.
         multi: All components, not only the largest.
         min_score: See :meth:`~bas_mm.apis.WSOLInferencer.stream`.
@@ -199,10 +199,15 @@ def _responder(
     """Give what the page calls: :func:`answer`, its errors in the page's words."""
 
     def respond(
-        path: str | None, threshold: float, choice: int | None, multi: bool
+        path: str | None,
+        threshold: float,
+        choice: int | None,
+        multi: bool,
+        own: bool = False,
     ) -> Any:
+        cut = inferencer.test_options.threshold if own else threshold
         try:
-            return answer(inferencer, path, threshold, choice, multi, min_score)
+            return answer(inferencer, path, cut, choice, multi, min_score)
         except (ValueError, OSError) as error:
             # where the file lies on this machine is nobody's business
             text = str(error).replace(str(path), osp.basename(str(path)))
@@ -214,7 +219,8 @@ def _responder(
 def build_page(inferencer: WSOLInferencer, min_score: float | None = None) -> Any:
     """Lay the page out.
 
-    What is uploaded and drawn is removed after an hour, and with the page.
+    What is uploaded and drawn is removed after an hour, and with the page. Where the
+    model cuts its maps by a rule, so does the page, until the slider is moved.
 
     Args:
         inferencer: The model.
@@ -230,6 +236,7 @@ def build_page(inferencer: WSOLInferencer, min_score: float | None = None) -> An
 
     respond = _responder(gr, inferencer, min_score)
     own = inferencer.test_options.threshold
+    has_rule = isinstance(own, str)
     with gr.Blocks(
         title='bas_mm', analytics_enabled=False, delete_cache=(LOOK, KEPT)
     ) as page:
@@ -245,9 +252,13 @@ def build_page(inferencer: WSOLInferencer, min_score: float | None = None) -> An
                 threshold = gr.Slider(
                     0,
                     1,
-                    0.5 if isinstance(own, str) else own,
+                    0.5 if has_rule else own,
                     step=0.01,
                     label=f"Threshold of the map (the model's own: {own})",
+                )
+                rule = has_rule and gr.Checkbox(
+                    True,
+                    label=f'Cut each map by the rule {own!r}, not at the threshold',
                 )
                 multi = gr.Checkbox(label='All parts, not only the largest')
             with gr.Column():
@@ -258,10 +269,16 @@ def build_page(inferencer: WSOLInferencer, min_score: float | None = None) -> An
                 scores = gr.Label(label='Best classes', num_top_classes=5)
         inputs = [image, threshold, choice, multi]
         outputs = [overlay, mask, scores, text]
-        for event in (image.change, threshold.release, choice.input, multi.input):
+        ruled = [*inputs, rule] if rule else inputs
+        events = [(x, ruled) for x in (image.change, choice.input, multi.input)]
+        events.append((threshold.release, inputs))
+        if rule:
+            events.append((rule.input, ruled))
+            threshold.release(lambda: False, None, rule)
+        for event, given in events:
             event(
                 respond,
-                inputs,
+                given,
                 outputs,
                 show_progress='minimal',
                 concurrency_limit=PARALLEL,

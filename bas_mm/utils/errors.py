@@ -38,7 +38,8 @@ def explain(error: BaseException) -> str:
     r"""Say in one line what went wrong.
 
     Of an error in a worker of a data loader, what the worker said; of a type or
-    keyword that a registry does not know, the nearest one that it does.
+    keyword that a registry does not know, the nearest one that it does; of a file in
+    the place of a folder, that it is one.
 
     Args:
         error: Its traceback, if any, tells what was being built.
@@ -67,6 +68,11 @@ def explain(error: BaseException) -> str:
         text = _explain_optimizer(error) or text
     elif lacks := re.search(r"'ConfigDict' object has no attribute '(\w+)'", text):
         text = f'The config has no `{lacks[1]}`, which is needed here'
+    elif isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
+        text = (
+            f'{str(error.filename)!r} is a file or lies below one, and a folder is '
+            'needed: choose another place (--work-dir, --out-dir, ...).'
+        )
     text = ' '.join(text.split()) or 'no more is said of it'
     if len(text) > LONGEST:
         text = f'{text[:LONGEST]} ...'

@@ -79,15 +79,28 @@ def test_page(inferencer):
     assert not page.analytics_enabled
 
 
-def test_own_threshold_by_a_rule(inferencer, monkeypatch):
+def test_own_threshold_by_a_rule(inferencer, folder, monkeypatch):
     pytest.importorskip('gradio')
     monkeypatch.setattr(inferencer.model.head, 'threshold', 'otsu')
-    (slider,) = [
-        block
-        for block in webapp.build_page(inferencer).blocks.values()
-        if block.get_block_name() == 'slider'
-    ]
+    page = webapp.build_page(inferencer)
+    named = {
+        name: [x for x in page.blocks.values() if x.get_block_name() == name]
+        for name in ('slider', 'checkbox')
+    }
+    (slider,), (rule, _) = named['slider'], named['checkbox']
     assert 0 < slider.value < 1 and 'otsu' in slider.label
+    assert rule.value and "the rule 'otsu'" in rule.label
+    path = str(folder / 'data' / 'a' / '0.png')
+    (expected,) = inferencer(path)
+    *functions, moved = sorted(page.fns.values(), key=lambda x: len(x.inputs))[::-1]
+    assert moved.fn() is False and moved.outputs == [rule]
+    assert [len(x.inputs) for x in functions] == [5] * 4 + [4]
+    for function in functions:
+        text = function.fn(path, slider.value, webapp.BEST, False, True)[-1]
+        assert text == webapp.describe(expected)
+    cut = functions[-1].fn(path, slider.value, webapp.BEST, False)[-1]
+    (other,) = inferencer(path, threshold=slider.value)
+    assert cut == webapp.describe(other) != webapp.describe(expected)
 
 
 def test_several_users_at_once(inferencer, folder):

@@ -318,6 +318,18 @@ def test_an_error_of_a_worker_is_what_the_worker_said():
     assert explain(error) == 'ValueError: a.png is no image'
 
 
+def test_a_file_where_a_folder_is_needed(tmp_path):
+    (tmp_path / 'out').write_text('')
+    for path in (tmp_path / 'out', tmp_path / 'out' / 'in'):
+        with pytest.raises(OSError) as found:
+            path.mkdir(parents=True)
+        assert re.search(
+            "Error: '.*out.*' is a file or lies below one, and a folder is needed: "
+            'choose another place',
+            explain(found.value),
+        )
+
+
 # --- summary.json
 
 
