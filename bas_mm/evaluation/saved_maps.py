@@ -320,11 +320,16 @@ def read_samples(
                 mask == foreground, 1, np.where(mask == 255, 255, 0)
             )
         yield sample
-    if values - {0} and foreground not in values:
+    if values and foreground not in values:
+        other = max(values - {0, 255}, default=255)
+        hint = (
+            f': say which value is the object, such as `--foreground {other}`.'
+            if values != {0}
+            else ' alone: leave --masks out.'
+        )
         raise ValueError(
             f'masks={str(masks)!r}: no mask holds an object, a pixel of the value '
-            f'{foreground}; they hold {sorted(values)[:9]}: say which value is the '
-            f'object, such as `--foreground {max(values - {0, 255}, default=255)}`.'
+            f'{foreground}; they hold {sorted(values)[:9]}{hint}'
         )
 
 

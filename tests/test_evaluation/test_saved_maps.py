@@ -353,6 +353,7 @@ def test_ignored_pixels_of_masks(tmp_path):
     [
         ((0, 255), r'of the value 1; they hold \[0, 255\].*`--foreground 255`'),
         ((0, 3, 255), r'of the value 1; they hold \[0, 3, 255\].*`--foreground 3`'),
+        ((0,), r'of the value 1; they hold \[0\] alone: leave --masks out'),
     ],
 )
 def test_masks_without_an_object(tmp_path, values, message):
