@@ -282,15 +282,15 @@ def advise(found: Calibration) -> list[str]:
     warnings = []
     if found.area > 0.9:
         warnings.append(
-            f'The boxes fill the view (mean area {found.area:.0%}): raise '
-            "`model.head.loss.beta` (or set it to 'auto'), or the objects fill your "
-            'images and boxes say little.'
+            f'The boxes fill the view (mean area {found.area:.0%}): train longer, '
+            "raise `model.head.loss.beta` (if it is a number; 'auto' chooses one), or "
+            'the objects fill your images and boxes say little.'
         )
     if found.insertion < found.score / 2:
         warnings.append(
             'The boxes hold too little: what is in them alone scores '
             f'{found.insertion:.2f} where the view scores {found.score:.2f}. Lower '
-            "`model.head.loss.beta` (or set it to 'auto'), or lower "
+            "`model.head.loss.beta` (if it is a number; 'auto' chooses one), or "
             '`model.head.threshold`.'
         )
     if found.deletion > found.insertion:

@@ -10,10 +10,11 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -21,7 +22,9 @@ from xml.etree import ElementTree
 import mmengine
 import numpy as np
 
+from bas_mm.datasets.files import list_files
 from bas_mm.utils.files import FreshPaths, check_output, write_atomic
+from bas_mm.utils.texts import plural
 
 PathLike = str | os.PathLike[str]
 #: Class index, score and box (``xyxy``, max exclusive, pixels of the image as
@@ -90,6 +93,10 @@ class Export(ABC):
     """
 
     is_folder = False
+    #: Of a folder: where in it labels lie, and their extension.
+    labels: tuple[str, str] | None = None
+    #: The name of a folder that is left out of the paths.
+    without = ''
 
     def __init__(
         self,
@@ -176,6 +183,33 @@ class Export(ABC):
         self.skipped = [dict(file_name=name, reason=why) for name, why in skipped]
         self.complete = complete
         self.save()
+
+    def check_rest(self, names: Iterable[str], option: str = '--out') -> None:
+        """Check that nothing of another run would stay among what is written.
+
+        Args:
+            names: Names of all images that are to be written.
+            option: Where the path was given, for the error.
+
+        Raises:
+            ValueError: If a folder holds labels of other images.
+        """
+        if not self.labels:
+            return
+        inner, end = self.labels
+        wanted = {os.path.splitext(_inside(name, self.without))[0] for name in names}
+        rest = sorted(
+            stem
+            for stem in list_files(str(self.path / inner), end)
+            # a second image of one name gets a number
+            if stem not in wanted and re.sub(r'_\d+$', '', stem) not in wanted
+        )
+        if rest:
+            raise ValueError(
+                f'{self.path} holds labels of {plural(len(rest), "image")} that this '
+                f'run does not write, {rest[0]!r} among them, and would mix both: '
+                f'remove the folder or choose another place ({option}).'
+            )
 
     @abstractmethod
     def put(self, entry: Entry) -> None:
@@ -295,6 +329,7 @@ class VocFolder(Export):
     """
 
     is_folder = True
+    labels = ('', '.xml')
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -340,6 +375,8 @@ class YoloFolder(Export):
     """
 
     is_folder = True
+    labels = ('labels', '.txt')
+    without = 'images'
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -353,7 +390,7 @@ class YoloFolder(Export):
             corners = np.asarray(box, float).reshape(2, 2) / sides
             numbers = [*corners.mean(0), *(corners[1] - corners[0])]
             lines.append(' '.join([str(label), *(f'{n:.6f}' for n in numbers)]))
-        path = self._paths(_inside(entry.name, without='images'), '.txt')
+        path = self._paths(_inside(entry.name, self.without), '.txt')
         write_atomic(path, ''.join(f'{line}\n' for line in lines).encode())
         if entry.source is not None and os.path.isfile(entry.source):
             link = self.path / 'images' / path.relative_to(self.path / 'labels')

@@ -2,23 +2,27 @@
 
 import os
 import os.path as osp
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmcv.transforms import CenterCrop, Resize
+from mmengine.logging import MMLogger
 from mmpretrain.datasets.transforms import PackInputs
 from mmpretrain.registry import TRANSFORMS
+from PIL import Image, ImageOps
 
 from bas_mm.datasets.transforms import LoadLocAnnotations, PackLocInputs
 from bas_mm.localization import ViewFrame
-from bas_mm.utils.files import IMG_EXTENSIONS
+from bas_mm.utils.files import IMG_EXTENSIONS, OTHER_IMAGES
 from bas_mm.utils.images import read_image
+from bas_mm.utils.texts import plural
 
-#: A file, or an array as OpenCV reads it.
-ImageType = str | os.PathLike[str] | np.ndarray
+#: A file, an array as OpenCV reads it, or an image of Pillow.
+ImageType = str | os.PathLike[str] | np.ndarray | Image.Image
 #: A name and the image.
 NamedImage = tuple[str, ImageType]
 
@@ -32,7 +36,7 @@ def load_image(source: ImageType) -> np.ndarray:
     Args:
         source: A file, or an array as OpenCV reads it: BGR (or BGRA, or
             gray), uint8 or uint16, ``(h, w)``, ``(h, w, 1)``, ``(h, w, 3)``
-            or ``(h, w, 4)``.
+            or ``(h, w, 4)``; or an image of Pillow.
 
     Returns:
         BGR, ``(h, w, 3)`` uint8.
@@ -41,13 +45,16 @@ def load_image(source: ImageType) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no image, cut off or damaged, or the
             array has another shape or type.
-        TypeError: If it is neither a path nor an array.
+        TypeError: If it is none of these.
     """
+    if isinstance(source, Image.Image):
+        turned = ImageOps.exif_transpose(source).convert('RGB')
+        return np.ascontiguousarray(np.asarray(turned)[..., ::-1])
     if isinstance(source, np.ndarray):
         return _check_array(source)
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(
-            'An image is a path or a NumPy array in BGR order, '
+            'An image is a path, a NumPy array in BGR order or an image of Pillow, '
             f'got {type(source).__name__}.'
         )
     return read_image(source)
@@ -75,6 +82,7 @@ def _check_array(image: np.ndarray) -> np.ndarray:
 def list_images(
     inputs: ImageType | Sequence[ImageType | NamedImage],
     leave_out: str | os.PathLike[str] | None = None,
+    drawn: bool = True,
 ) -> list[NamedImage]:
     """Find images: files, arrays, and what is in folders.
 
@@ -84,6 +92,7 @@ def list_images(
             of a list may also be a pair of name and image, taken as it is.
         leave_out: A folder of results: where it lies inside a folder that is
             searched, nothing in it is taken.
+        drawn: Whether drawings go there, under the images' names.
 
     Returns:
         For each image a name (the path inside the folder, the file's name, or
@@ -92,14 +101,30 @@ def list_images(
 
     Raises:
         FileNotFoundError: If a folder holds no image.
-        ValueError: If there is nothing at all.
+        ValueError: If there is nothing at all, or drawings would lie among the
+            images of a folder, where the next search takes them for images.
+        TypeError: If it is neither an image nor a list of them.
     """
-    if isinstance(inputs, (str, os.PathLike, np.ndarray)):
+    if isinstance(inputs, (str, os.PathLike, np.ndarray, Image.Image)):
         inputs = [inputs]
+    elif not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, Mapping)):
+        raise TypeError(
+            'Images are a path, a folder, an array, or a list of them; got '
+            f'{type(inputs).__name__}.'
+        )
+    elif isinstance(inputs, tuple) and _is_named(inputs):
+        raise TypeError(
+            f'A name and an image, ({inputs[0]!r}, ...), belong into a list of them.'
+        )
     items: list[NamedImage] = []
     files: dict[int, str] = {}  # those whose names may change
+    searched: set[int] = set()
     for item in inputs:
         if isinstance(item, tuple):
+            if len(item) != 2 or not isinstance(item[0], str):
+                raise TypeError(
+                    f'A tuple among images is a name and an image, got {item!r:.80}.'
+                )
             items.append(item)
             continue
         if not isinstance(item, (str, os.PathLike)):
@@ -111,6 +136,7 @@ def list_images(
                 (path.relative_to(item).as_posix(), str(path))
                 for path in _search(Path(item), leave_out)
             ]
+            searched |= set(range(start, len(items)))
         else:
             items.append((Path(item).name, os.fspath(item)))
         for i in range(start, len(items)):
@@ -122,7 +148,26 @@ def list_images(
         root = osp.commonpath([osp.dirname(path) for path in files.values()])
         for i, path in files.items():
             items[i] = (Path(path).relative_to(root).as_posix(), items[i][1])
+    if leave_out is not None and drawn:
+        places = {(osp.dirname(items[i][0]), osp.dirname(files[i])) for i in searched}
+        for inner, folder in places:
+            if osp.realpath(osp.join(leave_out, inner)) == osp.realpath(folder):
+                raise ValueError(
+                    f'The drawings would lie among the images of {folder!r}, where the '
+                    'next search takes them for images: give another folder '
+                    '(--out-dir, show_dir).'
+                )
     return items
+
+
+def _is_named(pair: tuple[Any, ...]) -> bool:
+    """Whether a tuple is a name and an image, not two files."""
+    if len(pair) != 2 or not isinstance(pair[0], str) or osp.exists(pair[0]):
+        return False
+    return not (
+        isinstance(pair[1], (str, os.PathLike))
+        and pair[0].lower().endswith(IMG_EXTENSIONS)
+    )
 
 
 def _search(folder: Path, leave_out: str | os.PathLike[str] | None) -> list[Path]:
@@ -132,13 +177,22 @@ def _search(folder: Path, leave_out: str | os.PathLike[str] | None) -> list[Path
         root, inner = folder.resolve(), Path(leave_out).resolve()
         if root in inner.parents:
             results = folder / inner.relative_to(root)
+    inside = [path for path in folder.rglob('*') if results not in path.parents]
     found = sorted(
         path
-        for path in folder.rglob('*')
+        for path in inside
         if path.suffix.lower() in IMG_EXTENSIONS
-        and results not in path.parents
-        and path.is_file()
+        # a link that leads nowhere is an image that cannot be read
+        and (path.is_file() or (path.is_symlink() and not path.exists()))
     )
+    others = Counter(path.suffix.lower() for path in inside)
+    kinds = [kind for kind in OTHER_IMAGES if others[kind]]
+    if kinds:
+        MMLogger.get_current_instance().warning(
+            f'Left out of {str(folder)!r}, by their type: '
+            f'{plural(sum(others[kind] for kind in kinds), "image")} '
+            f'({", ".join(kinds)}). Name or convert them.'
+        )
     if not found:
         outside = '' if results is None else f' outside of {str(results)!r}'
         raise FileNotFoundError(

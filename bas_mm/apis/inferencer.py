@@ -1,7 +1,7 @@
 """From images of any size to classes, maps, boxes and masks."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -36,10 +36,11 @@ from bas_mm.apis.model import (
     find_model,
     pipeline_of,
     require_classes,
+    whole,
 )
 from bas_mm.localization import as_array
 from bas_mm.structures import TestOptions
-from bas_mm.utils.files import FreshPaths, write_atomic
+from bas_mm.utils.files import FreshPaths, check_output, write_atomic
 from bas_mm.utils.finite import require_finite
 from bas_mm.utils.progress import track
 from bas_mm.utils.threads import open_threads, run_ahead
@@ -196,7 +197,7 @@ class WSOLInferencer:
         threshold: float | str | None = None,
         topk: int | None = None,
         classes: ClassType | Sequence[ClassType] | None = None,
-        labels: Sequence[int] | None = None,
+        labels: Sequence[ClassType] | None = None,
         multi: bool = False,
         return_mask: bool = False,
         show_dir: PathLike | None = None,
@@ -215,7 +216,7 @@ class WSOLInferencer:
                 map of the predicted class.
             classes: Ask where these classes are, whatever the model would
                 have said; all come from one pass.
-            labels: The known class of each image. Maps are chosen as
+            labels: The known class of each image, index or name. Maps are chosen as
                 ``map_label='gt'`` does; the classes that are returned stay the
                 predicted ones.
             multi: Give all components above the threshold, not only the
@@ -250,21 +251,26 @@ class WSOLInferencer:
               with ``return_mask`` ``masks``, one for each;
             - ``asked`` (``classes``): a dict with ``label``, ``class``,
               ``score``, ``bbox``, ``loc_map`` and the optional ones for each
-              asked class, in that order;
+              asked class, in that order, once each;
             - ``vis_path`` (``show_dir``): the drawing that was written.
 
         Raises:
             FileNotFoundError: If a file is missing.
             ValueError: If an image cannot be read and ``on_error='raise'``,
                 or an option is not allowed.
+            TypeError: If an option or an image is of another type.
             OSError: If a drawing cannot be written.
         """
+        batch_size = whole(batch_size, 'batch_size')
+        topk = None if topk is None else whole(topk, 'topk')
         if batch_size < 1:
             raise ValueError(f'`batch_size` must be at least 1, got {batch_size}.')
         if on_error not in ('raise', 'skip'):
             raise ValueError(f"`on_error` must be 'raise' or 'skip', got {on_error!r}.")
-        if min_score is not None and not 0 <= min_score <= 1:
-            raise ValueError(f'`min_score` must be from 0 to 1, got {min_score}.')
+        if min_score is not None and not (
+            isinstance(min_score, (int, float)) and 0 <= min_score <= 1
+        ):
+            raise ValueError(f'`min_score` must be from 0 to 1, got {min_score!r}.')
         if classes is not None and (topk is not None or labels is not None):
             raise ValueError(
                 '`classes` asks for the maps of these classes '
@@ -276,22 +282,29 @@ class WSOLInferencer:
             topk=topk,
             map_label='pred' if labels is None else 'gt',
         )
+        if show_dir is not None:
+            check_output(show_dir, 'show_dir', folder=True)
         items = list_images(inputs, leave_out=show_dir)
+        known = None
         if labels is not None:
-            labels = [self.class_index(int(label)) for label in labels]
-            if len(labels) != len(items):
+            if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
+                raise TypeError(
+                    f'`labels` are a list, one for each image; got {labels!r}.'
+                )
+            known = [self.class_index(label) for label in labels]
+            if len(known) != len(items):
                 raise ValueError(
-                    f'There are {len(items)} images, but {len(labels)} `labels`.'
+                    f'There are {len(items)} images, but {len(known)} `labels`.'
                 )
         asked = None
         if classes is not None:
             if isinstance(classes, (str, int, np.integer)):
                 classes = [classes]
-            asked = [self.class_index(name) for name in classes]
+            asked = list(dict.fromkeys(self.class_index(name) for name in classes))
             if not asked:
                 raise ValueError('`classes` is empty: name at least one.')
-        request = _Request(options, asked, labels, multi, return_mask, min_score)
-        taken = [x for _, x in items if not isinstance(x, np.ndarray)]
+        request = _Request(options, asked, known, multi, return_mask, min_score)
+        taken = [x for _, x in items if isinstance(x, (str, os.PathLike))]
         paths = None if show_dir is None else FreshPaths(show_dir, taken)
         return self._stream(items, batch_size, request, paths, on_error == 'skip')
 
@@ -343,7 +356,7 @@ class WSOLInferencer:
             image = load_image(source)
         except (ValueError, TypeError, OSError) as error:
             return error
-        path = None if isinstance(source, np.ndarray) else os.fspath(source)
+        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         kept = image if keep else None
         return _Item(index, name, path, kept, self.viewer.prepare(image))
 
@@ -485,6 +498,8 @@ class WSOLInferencer:
         sample = DataSample(pred_map=result['loc_map'])
         if result.get('has_object', True):
             sample.pred_bbox = result.get('bboxes', result['bbox'])
+        else:
+            sample.set_field(False, 'has_object')
         sample.set_pred_label(result['pred_label'])
         sample.set_pred_score(torch.from_numpy(result['scores']))
         short, long = sorted(image.shape[:2])

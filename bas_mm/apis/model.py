@@ -1,7 +1,9 @@
 """Models: found, built and filled with weights, in one way for all tools."""
 
 import contextlib
+import difflib
 import io
+import operator
 import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
@@ -26,8 +28,30 @@ DEFAULT_MODEL = 'cam_efficientnet-lite0_imagenet'
 
 #: What the name of a checkpoint may end in.
 CHECKPOINT_EXTENSIONS = ('.pth', '.pt', '.ckpt')
+#: What the name of an exported model ends in.
+EXPORTED = ('.onnx', '.pt2', '.torchscript')
 
 PathLike = str | os.PathLike[str]
+
+
+def whole(value: Any, name: str) -> int:
+    """Take a whole number, also one of NumPy, and nothing else.
+
+    Args:
+        value: What was given.
+        name: Where, for the error.
+
+    Raises:
+        TypeError: If it is something else, ``True`` and ``2.0`` among them.
+
+    Example:
+        >>> whole(3, 'topk')
+        3
+    """
+    with contextlib.suppress(TypeError):
+        if not isinstance(value, bool):
+            return operator.index(value)
+    raise TypeError(f'`{name}` must be a whole number, got {value!r}.')
 
 
 def load_checkpoint(path: PathLike) -> dict[str, Any]:
@@ -63,9 +87,16 @@ def find_model(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a checkpoint does not carry its config.
+        ValueError: If a checkpoint does not carry its config, or is an exported
+            model.
         TypeError: If ``model`` is none of these.
     """
+    for one in (model, weights):
+        if isinstance(one, (str, os.PathLike)) and os.fspath(one).endswith(EXPORTED):
+            raise ValueError(
+                f'{os.fspath(one)} is an exported model: of these `localize`, `webapp` '
+                'and WSOLInferencer open ONNX files; here the checkpoint is needed.'
+            )
     if model is None:
         model = DEFAULT_MODEL if weights is None else weights
     checkpoint = None
@@ -288,12 +319,13 @@ def find_class(classes: Sequence[str], name: str | int) -> int:
         0
     """
     if not isinstance(name, str):
-        if not 0 <= int(name) < len(classes):
+        index = whole(name, 'class')
+        if not 0 <= index < len(classes):
             raise ValueError(
                 f'The class {name} is none of the model: it has '
                 f'0 to {len(classes) - 1}.'
             )
-        return int(name)
+        return index
     wanted = name.strip().lower()
     names = [c.lower() for c in classes]
     found = [i for i, c in enumerate(names) if c == wanted] or [
@@ -304,6 +336,9 @@ def find_class(classes: Sequence[str], name: str | int) -> int:
     if len(found) == 1:
         return found[0]
     near = found or [i for i, c in enumerate(names) if wanted in c]
+    if not near:
+        words = {word.strip(): i for i, c in enumerate(names) for word in c.split(',')}
+        near = [words[word] for word in difflib.get_close_matches(wanted, words)]
     raise ValueError(
         f'The model has {"more than one" if found else "no"} class {name!r}'
         + (

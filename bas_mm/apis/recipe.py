@@ -6,6 +6,7 @@
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -115,6 +116,11 @@ def main(paths: list[str]) -> None:
     """Localize in image files."""
     if len(paths) < 2:
         sys.exit(__doc__)
+    if not paths[0].endswith('.onnx') or not os.path.isfile(paths[0]):
+        sys.exit(
+            f'{paths[0]} is no ONNX file, which is what this script opens; call '
+            '`find_box` on the maps of other files.'
+        )
     session, about = load(paths[0])
     for path in paths[1:]:
         image = cv2.imread(path)

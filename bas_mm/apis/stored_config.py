@@ -43,7 +43,8 @@ def stored_config(checkpoint: Mapping[str, Any], path: str) -> Config:
     """
     hint = (
         f'Give the config that it was trained with as `model` and '
-        f'{path!r} as `weights`.'
+        f'{path!r} as `weights` (localize: --model CONFIG --weights FILE; '
+        'export-model: --config CONFIG).'
     )
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, dict) else None

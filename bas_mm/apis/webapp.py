@@ -167,7 +167,13 @@ def describe(result: Result) -> str:
 
 
 def list_choices(inferencer: WSOLInferencer) -> list[tuple[str, int]]:
-    """List what the page offers to look for: name and index."""
+    """List what the page offers to look for: name and index.
+
+    Of a file with the maps of the best classes alone, these.
+    """
+    about = getattr(inferencer.model, 'about', {})
+    if about.get('maps') == 'best':
+        return [('the best class (export with --maps all for others)', BEST)]
     return [
         ('the best class', BEST),
         *((name, i) for i, name in enumerate(inferencer.classes)),
@@ -211,7 +217,7 @@ def _responder(
         except (ValueError, OSError) as error:
             # where the file lies on this machine is nobody's business
             text = str(error).replace(str(path), osp.basename(str(path)))
-            raise gr.Error(text) from error
+            raise gr.Error(text, print_exception=False) from error
 
     return respond
 

@@ -32,11 +32,13 @@ tables at `--resize bicubic --size 224 224`.
 
 import argparse
 import json
+from pathlib import Path
 
 from bas_mm.evaluation.quote import left_out
 from bas_mm.evaluation.saved_maps import evaluate_maps, read_samples
+from bas_mm.evaluation.wsol_metric import RECIPE_THRESHOLD
 from bas_mm.localization import check_threshold
-from bas_mm.utils.files import without_nan, write_atomic
+from bas_mm.utils.files import check_output, without_nan, write_atomic
 from bas_mm.utils.options import threshold
 from bas_mm.utils.tables import metrics_table, quote_table
 
@@ -51,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--threshold',
         type=threshold,
-        default=0.15,
         help="on the map, for the figures of one box an image: 0 to 1, 'otsu' or "
-        "'auto' (default: 0.15)",
+        "'auto' (default: that of the run.json beside BOXES, of a dump; else "
+        f'{RECIPE_THRESHOLD})',
     )
     parser.add_argument(
         '--step',
@@ -91,14 +93,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the figures, and write them."""
-    check_threshold(args.threshold, option='--threshold')
+    if args.json:
+        check_output(args.json, '--json')
+    cut, source = choose_threshold(args.threshold, args.boxes)
+    check_threshold(cut, option='--threshold')
     samples = read_samples(
         args.maps, args.boxes, args.size, args.masks, args.foreground
     )
     try:
         results = evaluate_maps(
             samples,
-            args.threshold,
+            cut,
             args.step,
             args.pxap_step,
             args.resize,
@@ -108,6 +113,7 @@ def run(args: argparse.Namespace) -> None:
     except KeyError as error:  # an image without a map or without scores
         raise ValueError(error.args[0]) from error
     print(metrics_table(results) if args.all else quote_table(results))
+    print(f'Boxes of one threshold: maps cut at {cut} ({source})')
     if note := left_out(results):
         print(note)
     if args.json:
@@ -115,3 +121,20 @@ def run(args: argparse.Namespace) -> None:
         write_atomic(args.json, f'{text}\n'.encode())
     if not args.all:
         print(f'{len(results)} figures in all: --all prints, --json FILE writes them')
+
+
+def choose_threshold(given: float | str | None, boxes: str) -> tuple[float | str, str]:
+    """Choose where maps are cut, and say why there.
+
+    Args:
+        given: ``--threshold``.
+        boxes: The file of the images; beside that of a dump lies what was used.
+    """
+    if given is not None:
+        return given, '--threshold'
+    file = Path(boxes).with_name('run.json')
+    if Path(boxes).name == 'samples.json' and file.is_file():
+        used = json.loads(file.read_text(encoding='utf-8')).get('threshold')
+        if isinstance(used, (int, float, str)):
+            return used, f'as {file} says; --threshold takes another'
+    return RECIPE_THRESHOLD, 'the default; --threshold takes another'

@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> None:
     )
     source = describe_source(args, options, data_root)
     export = FORMATS[args.format](args.out, inferencer.classes, source)
+    export.check_rest(name for name, _ in images)
     asked = dict(source, cfg_options=args.cfg_options, fast=args.fast)
     journal = open_journal(export, asked, images)
     todo = [i for i, image in enumerate(images) if image not in journal.done]

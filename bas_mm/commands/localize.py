@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bas_mm.apis.exports import FORMATS, Export, Found
-from bas_mm.apis.images import list_images
+from bas_mm.apis.images import NamedImage, list_images
 from bas_mm.apis.inferencer import Result, WSOLInferencer
 from bas_mm.apis.journal import Journal, stamp
 from bas_mm.utils.options import add_inference_arguments, add_model_arguments
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     """Localize; what was found before an error or a kill is not lost."""
     path = osp.join(args.out_dir, FILES[args.format])
     FORMATS[args.format].check_path(path, '--out-dir')
-    images = list_images(args.inputs, leave_out=args.out_dir)
+    images = unique(list_images(args.inputs, args.out_dir, not args.no_pictures))
     inferencer = WSOLInferencer(
         args.model, args.weights, args.device, view=args.view, fast=args.fast
     )
@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> None:
         min_score=args.min_score,
     )
     export = FORMATS[args.format](path, inferencer.classes, info)
+    export.check_rest((name for name, _ in images), '--out-dir')
     stems = {osp.splitext(name)[0].lower() for name, _ in images}
     clear = args.no_pictures or len(stems) == len(images)  # names of the drawings
     asked = dict(info, pictures=not args.no_pictures, fast=args.fast)
@@ -116,6 +117,17 @@ def run(args: argparse.Namespace) -> None:
             )
             if len(images) <= FEW:
                 print('\n'.join(describe(result, inferencer.classes)), flush=True)
+
+
+def unique(images: Sequence[NamedImage]) -> list[NamedImage]:
+    """Leave out files that are named twice, and say so."""
+    files: dict[str, NamedImage] = {}
+    for image in images:
+        files.setdefault(osp.realpath(str(image[1])), image)
+    kept = list(files.values())
+    if len(kept) < len(images):
+        print(f'{plural(len(images) - len(kept), "image")} given twice, taken once')
+    return kept
 
 
 def open_journal(

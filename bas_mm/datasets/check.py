@@ -16,6 +16,7 @@ from bas_mm.datasets.files import list_files, require_folder
 from bas_mm.datasets.folder import read_folder
 from bas_mm.datasets.openimages import META_FOLDERS, SPLITS
 from bas_mm.datasets.transforms.loading import load_gray
+from bas_mm.utils.files import OTHER_IMAGES
 from bas_mm.utils.images import read_image
 from bas_mm.utils.threads import run_parallel
 
@@ -31,20 +32,6 @@ EMPTY = 'classes without images'
 LOOSE = 'images that lie in no folder of a class'
 OTHER_TYPES = 'images of a type that is not read'
 ONE_CLASS = 'one class alone, and a classifier needs two'
-
-#: Common types of images that are not read.
-_NOT_READ = (
-    '.avif',
-    '.cr2',
-    '.dng',
-    '.gif',
-    '.heic',
-    '.heif',
-    '.jfif',
-    '.jp2',
-    '.jxl',
-    '.nef',
-)
 
 
 @dataclass
@@ -173,7 +160,7 @@ def _left_aside(root: str, dataset: CustomLocalization) -> dict[str, list[str]]:
     others = [
         path
         for folder in roots
-        for extension in _NOT_READ
+        for extension in OTHER_IMAGES
         for path in list_files(folder, extension).values()
     ]
     found = {LOOSE: loose, OTHER_TYPES: others}

@@ -188,6 +188,8 @@ class CustomLocalization(CheckedData, CustomDataset):
         )
         if self.box_file:
             self._add_boxes(infos, names, set(wanted))
+        elif self.split in ('test', 'val'):
+            self._point_at_boxes()
         if self.mask_dir:
             for stem, path in list_files(self.mask_dir, '.png').items():
                 key = names.find(stem, path)
@@ -321,6 +323,15 @@ class CustomLocalization(CheckedData, CustomDataset):
             if good:
                 infos[key]['gt_bboxes'] = np.array(good, dtype=np.float32)
         self.end_check(check)
+
+    def _point_at_boxes(self) -> None:
+        """Say that there are boxes, where nothing names them."""
+        file = osp.join(self.data_root, 'boxes.json')
+        if osp.isfile(file) and not holds_predictions(file):
+            MMLogger.get_current_instance().warning(
+                f'{file} is not read: to measure with it, give `--cfg-options '
+                'box_file=boxes.json`.'
+            )
 
     def _read_boxes(self) -> Iterable[BoxedImage]:
         """Read the boxes of all annotated images."""

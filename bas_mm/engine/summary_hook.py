@@ -5,6 +5,7 @@ import hashlib
 import json
 import os.path as osp
 import platform
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -99,7 +100,12 @@ class SummaryHook(Hook):
         checkpoint = self.checkpoint or runner._load_from
         beside = Path(str(checkpoint)).parent / NAME
         trained = read_summary(beside).get('train', {}) if checkpoint else {}
-        keys = ('config_hash', 'seed', 'epochs', 'seconds', 'peak_memory', 'data')
+        keys = ['config_hash', 'seed', 'epochs', 'seconds', 'peak_memory', 'data']
+        last, name = trained.get('checkpoint'), osp.basename(str(checkpoint))
+        if last is not None and osp.basename(last) != name:  # one from before
+            keys.remove('seconds')
+            epoch = re.fullmatch(r'epoch_(\d+)\.pth', name)
+            trained['epochs'] = int(epoch[1]) if epoch else None
         self._begin(
             runner,
             ('test',),

@@ -110,10 +110,13 @@ def read_images(path: str | Path) -> list[dict[str, Any]]:
         image, or of the view where width and height are missing.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is no list of images, or an empty one; if a
             column or key is not known; if some have labels and others none; or
             if a label, a size or a box is none.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'boxes={str(path)!r}: there is no such file.')
     is_json = Path(path).suffix.lower() == '.json'
     try:
         images = _read_json(path) if is_json else _read_csv(path)

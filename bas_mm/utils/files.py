@@ -25,6 +25,20 @@ IMG_EXTENSIONS = (
     '.webp',
 )
 
+#: Other common types of images, which are not.
+OTHER_IMAGES = (
+    '.avif',
+    '.cr2',
+    '.dng',
+    '.gif',
+    '.heic',
+    '.heif',
+    '.jfif',
+    '.jp2',
+    '.jxl',
+    '.nef',
+)
+
 
 def write_atomic(
     path: str | os.PathLike[str],

@@ -136,10 +136,13 @@ class WSOLVisualizer(UniversalVisualizer):
         if draw_map and 'pred_map' in data_sample:
             canvas = self._lay_map(canvas, data_sample.pred_map)
         scales = np.array([size[1] / width, size[0] / height] * 2)
+        truth = np.zeros((0, 4), int)
         if draw_gt and 'gt_bboxes' in data_sample:
-            _draw_boxes(canvas, data_sample.gt_bboxes, scales, RED)
+            truth = _on_canvas(canvas, data_sample.gt_bboxes, scales)
+            _draw_boxes(canvas, truth, RED)
         if draw_pred and 'pred_bbox' in data_sample:
-            _draw_boxes(canvas, data_sample.pred_bbox, scales, GREEN)
+            boxes = _on_canvas(canvas, data_sample.pred_bbox, scales)
+            _draw_boxes(canvas, _step_aside(boxes, truth, _thickness(canvas)), GREEN)
         if not draw_text:
             return canvas
         lines = self._lines(data_sample, classes, draw_gt, draw_pred, draw_score)
@@ -171,7 +174,7 @@ class WSOLVisualizer(UniversalVisualizer):
             lines.append((f'gt: {names}', RED))
         if pred and 'pred_label' in sample:
             label = int(as_array(sample.pred_label).reshape(-1)[0])
-            text = 'pred: '
+            text = 'pred: ' if sample.get('has_object', True) else 'no object: '
             if with_score and 'pred_score' in sample:
                 score = as_array(sample.pred_score).reshape(-1)[label]
                 text += f'{score:.2f} '  # before the name, which may be cut
@@ -241,17 +244,22 @@ def _name(label: int, classes: Sequence[str] | None) -> str:
     return str(int(label))
 
 
-def _draw_boxes(
-    canvas: np.ndarray, boxes: Any, scales: np.ndarray, color: Color
-) -> None:
-    """Draw boxes with a dark rim, in place.
+def _thickness(canvas: np.ndarray) -> int:
+    """Give the width of the lines of boxes, in pixels."""
+    return max(1, round(min(canvas.shape[:2]) / 112))
+
+
+def _on_canvas(canvas: np.ndarray, boxes: Any, scales: np.ndarray) -> np.ndarray:
+    """Bring boxes to the pixels of a drawing.
 
     Args:
-        canvas: ``(H, W, 3)`` uint8, RGB.
+        canvas: ``(H, W, 3)``.
         boxes: ``(n, 4)`` or ``(4, )``, xyxy, pixels of the view, max
             exclusive. Boxes that are not finite are left out.
         scales: ``(4, )``, canvas pixels a pixel of the view.
-        color: RGB.
+
+    Returns:
+        ``(n, 4)``, int, max inclusive, as OpenCV draws them.
     """
     boxes = as_array(boxes).astype(np.float64)
     if boxes.size % 4 or (boxes.size and boxes.shape[-1] != 4):
@@ -260,9 +268,36 @@ def _draw_boxes(
     boxes = boxes[np.isfinite(boxes).all(1)]
     height, width = canvas.shape[:2]
     boxes -= (0, 0, 1, 1)  # OpenCV draws the last pixel too
-    boxes = np.clip(np.round(boxes), 0, [width - 1, height - 1] * 2)
-    thick = max(1, round(min(height, width) / 112))
-    for x0, y0, x1, y1 in boxes.astype(int).tolist():
+    return np.clip(np.round(boxes), 0, [width - 1, height - 1] * 2).astype(int)
+
+
+def _step_aside(boxes: np.ndarray, others: np.ndarray, thick: int) -> np.ndarray:
+    """Move sides inward that would hide those of other boxes.
+
+    Args:
+        boxes: ``(n, 4)``, xyxy, int.
+        others: ``(m, 4)``, those below.
+        thick: Width of the lines.
+
+    Returns:
+        ``(n, 4)``; boxes too small for it stay.
+    """
+    step = thick + 2  # with its rim
+    hides = (np.abs(boxes[:, None] - others[None]) < step).any(1)
+    large = (boxes[:, 2:] - boxes[:, :2] > 6 * step).all(1, keepdims=True)
+    return boxes + step * np.array([1, 1, -1, -1]) * (hides & large)
+
+
+def _draw_boxes(canvas: np.ndarray, boxes: np.ndarray, color: Color) -> None:
+    """Draw boxes with a dark rim, in place.
+
+    Args:
+        canvas: ``(H, W, 3)`` uint8, RGB.
+        boxes: ``(n, 4)``, see :func:`_on_canvas`.
+        color: RGB.
+    """
+    thick = _thickness(canvas)
+    for x0, y0, x1, y1 in boxes.tolist():
         cv2.rectangle(canvas, (x0, y0), (x1, y1), (0, 0, 0), thick + 2)
         cv2.rectangle(canvas, (x0, y0), (x1, y1), color, thick)
 

@@ -103,6 +103,18 @@ def test_counts_and_remains_of_a_killed_run(tmp_path, name):
 
 
 @pytest.mark.parametrize('name', FORMATS)
+def test_labels_of_another_run_do_not_stay_among_those_of_this_one(tmp_path, name):
+    fill(name, tmp_path / 'out').finish()
+    again = FORMATS[name](tmp_path / 'out', CLASSES)
+    again.check_rest(['a/p.jpg', 'images/q.jpg' if name == 'yolo' else 'q.jpg', 'new'])
+    if not again.is_folder:
+        return again.check_rest(['other.jpg'])  # a file is replaced
+    message = "labels of 1 image that .*, 'a/p' among them.* another place .--out-dir"
+    with pytest.raises(ValueError, match=message):
+        again.check_rest(['q.jpg'], '--out-dir')
+
+
+@pytest.mark.parametrize('name', FORMATS)
 def test_nothing_at_all(tmp_path, name):
     FORMATS[name](tmp_path / 'out', CLASSES).finish()
     assert (tmp_path / 'out').exists()

@@ -98,12 +98,69 @@ def test_results_inside_of_a_folder_are_left_out(
         names = [name for name, _ in list_images(folder, leave_out=out)]
         assert names == sorted(['a/x.jpg', f'{out}side.jpg'])
     # a folder that is asked for itself, or lies inside the results, is taken
-    assert len(list_images(out, leave_out=out)) == 2
+    assert len(list_images(out, leave_out=out, drawn=False)) == 2
     assert len(list_images(f'{out}/sub', leave_out=out)) == 1
     (tmp_path / 'a' / 'x.jpg').unlink()
     (tmp_path / f'{out}side.jpg').unlink()
     with pytest.raises(FileNotFoundError, match=f"no image outside of '{out}'"):
         list_images('.', leave_out=out)
+
+
+@pytest.mark.parametrize(
+    'inputs, out', [('in', 'in'), ('in', 'in/.'), (['in/a', 'in/b'], 'in')]
+)
+def test_drawings_do_not_lie_among_the_images(
+    write, tmp_path, monkeypatch, make_image, inputs, out
+):
+    for name in ('in/a/x.jpg', 'in/b/x.jpg'):
+        write(name, make_image()[0])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match='among the images of .*--out-dir, show_dir'):
+        list_images(inputs, leave_out=out)
+    assert len(list_images(inputs, leave_out=out, drawn=False)) == 2
+    # files that are named are no search
+    assert len(list_images(['in/a/x.jpg'], leave_out='in/a')) == 1
+
+
+def test_links_that_lead_nowhere_are_images(write, tmp_path, make_image):
+    write('in/a.jpg', make_image()[0])
+    (tmp_path / 'in' / 'b.jpg').symlink_to(tmp_path / 'gone.jpg')
+    names = [name for name, _ in list_images(tmp_path / 'in')]
+    assert names == ['a.jpg', 'b.jpg']
+
+
+def test_images_of_other_types_are_said(write, tmp_path, make_image, warnings):
+    write('in/a.jpg', make_image()[0])
+    for name in ('b.gif', 'c.HEIC', 'd.heic', 'notes.txt'):
+        (tmp_path / 'in' / name).write_bytes(b'')
+    assert len(list_images(tmp_path / 'in')) == 1
+    assert '3 images (.gif, .heic). Name or convert them.' in warnings[0]
+
+
+@pytest.mark.parametrize(
+    'inputs, message',
+    [
+        (None, 'a list of them; got NoneType'),
+        (5, 'a list of them; got int'),
+        (b'a.jpg', 'a list of them; got bytes'),
+        ({'a': 'a.jpg'}, 'a list of them; got dict'),
+        (('name', np.zeros((2, 2, 3), np.uint8)), "'name', ...., belong into a list"),
+        ([('n', 'a.jpg', 3)], 'is a name and an image, got'),
+        ([(1, 'a.jpg')], 'is a name and an image, got'),
+    ],
+)
+def test_what_is_no_image_nor_a_list(inputs, message):
+    with pytest.raises(TypeError, match=message):
+        list_images(inputs)
+
+
+def test_images_of_pillow(make_image):
+    image, _ = make_image()
+    assert list_images(Image.fromarray(image))[0][0] == '000000'
+    np.testing.assert_array_equal(load_image(Image.fromarray(image[..., ::-1])), image)
+    turned = Image.fromarray(image[..., ::-1])
+    turned.getexif()[0x0112] = 6  # the camera was turned by a quarter
+    np.testing.assert_array_equal(load_image(turned), np.rot90(image, -1))
 
 
 def test_full_view_is_the_plain_resize(make_image):

@@ -176,6 +176,8 @@ def test_asked_classes(tiny, make_image):
     asked = result['asked']
     assert [one['label'] for one in asked] == [0, 2]
     assert [one['class'] for one in asked] == [CLASSES[0], CLASSES[2]]
+    (again,) = tiny(image, classes=['Milvus', 2, 0, 'milvus'])  # once each
+    assert [one['label'] for one in again['asked']] == [0, 2]
     best = max(asked, key=lambda one: one['score'])
     assert result['pred_label'] == best['label']
     assert (result['bbox'] == best['bbox']).all() and 'mask' in best
@@ -448,11 +450,39 @@ def test_a_view_that_cannot_be_made_is_no_bad_image(tiny, make_image):
         (dict(classes='cat', topk=2), 'leave out `topk`'),
         (dict(labels=[0, 1]), '1 images, but 2 `labels`'),
         (dict(labels=[7]), 'has 0 to 2'),
+        (dict(labels=['Milwus']), "no class 'Milwus'; there are 0"),
+        (dict(min_score='0.5'), "`min_score` must be from 0 to 1, got '0.5'"),
     ],
 )
 def test_wrong_options_fail_before_the_first_image(tiny, options, match):
     with pytest.raises(ValueError, match=match):
         tiny.stream(np.zeros((8, 8, 3), np.uint8), **options)
+
+
+@pytest.mark.parametrize(
+    'options, match',
+    [
+        (dict(topk=1.5), '`topk` must be a whole number, got 1.5'),
+        (dict(topk='1'), "`topk` must be a whole number, got '1'"),
+        (dict(batch_size=2.5), '`batch_size` must be a whole number, got 2.5'),
+        (dict(batch_size=None), '`batch_size` must be a whole number, got None'),
+        (dict(labels=1), '`labels` are a list, one for each image; got 1'),
+        (dict(labels='01'), '`labels` are a list'),
+        (dict(labels=[1.7]), '`class` must be a whole number, got 1.7'),
+        (dict(labels=[True]), '`class` must be a whole number, got True'),
+        (dict(classes=True), '`class` must be a whole number'),
+        (dict(classes=[1.0]), '`class` must be a whole number'),
+    ],
+)
+def test_options_of_another_type(tiny, options, match):
+    with pytest.raises(TypeError, match=match):
+        tiny.stream(np.zeros((8, 8, 3), np.uint8), **options)
+
+
+def test_drawings_need_a_folder(tiny, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='show_dir'):
+        tiny.stream(np.zeros((8, 8, 3), np.uint8), show_dir=tmp_path / 'file')
 
 
 # ---- drawings -------------------------------------------------------------
@@ -462,14 +492,17 @@ def test_drawings_are_written_once_each_and_over_no_input(
     tiny, write, tmp_path, make_image
 ):
     image, _ = make_image()
-    for name in ('in/a.jpg', 'in/a.png', 'in/sub/a.jpg'):
-        write(name, image)
+    files = [tmp_path / 'in' / name for name in ('a.jpg', 'a.png', 'sub/a.jpg')]
+    for file in files:
+        write(f'in/{file.relative_to(tmp_path / "in")}', image)
     before = (tmp_path / 'in' / 'a.jpg').read_bytes()
-    results = tiny(tmp_path / 'in', show_dir=tmp_path / 'in')
+    results = tiny(files, show_dir=tmp_path / 'in')
     names = [
         Path(r['vis_path']).relative_to(tmp_path / 'in').as_posix() for r in results
     ]
     assert names == ['a_2.jpg', 'a_3.jpg', 'sub/a_2.jpg']
+    with pytest.raises(ValueError, match='The drawings would lie among the images'):
+        tiny(tmp_path / 'in', show_dir=tmp_path / 'in')
     assert (tmp_path / 'in' / 'a.jpg').read_bytes() == before
     results = tiny([image, image], show_dir=tmp_path / 'out')
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == [

@@ -62,6 +62,12 @@ def test_mask_is_shown_over_the_image():
 
 def test_choices(inferencer):
     assert webapp.list_choices(inferencer)[1:] == [('a', 0), ('b', 1), ('c', 2)]
+    exported = mock.Mock(classes=['a', 'b', 'c'])
+    exported.model.about = dict(maps='best')
+    ((name, index),) = webapp.list_choices(exported)
+    assert '--maps all' in name and index == webapp.BEST
+    exported.model.about = dict(maps='all')
+    assert len(webapp.list_choices(exported)) == 4
 
 
 def test_missing_gradio_is_named():

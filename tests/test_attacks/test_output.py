@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -351,6 +352,17 @@ def test_every_run_leaves_a_summary(run):
     assert tested['training']['config_hash'] == trained['config_hash']
     assert trained['data']['val'] == tested['data']['test']
     assert trained['data']['train']['images'] == 9
+
+
+def test_an_earlier_checkpoint_does_not_get_the_whole_training(run, tmp_path):
+    folder, config, *_ = run
+    for name in ('epoch_0.pth', 'best.pth'):
+        shutil.copy(folder / 'w' / 'epoch_1.pth', tmp_path / name)
+        shutil.copy(folder / 'w' / 'summary.json', tmp_path)
+        say('test', config, tmp_path / name, '--work-dir', tmp_path / 't')
+        tested = read_summary(tmp_path / 't' / 'summary.json')['test']['training']
+        assert tested['seed'] == 3 and 'seconds' not in tested
+        assert tested['epochs'] == (0 if name == 'epoch_0.pth' else None)
 
 
 def test_a_test_in_the_folder_of_the_training_keeps_its_summary(run):

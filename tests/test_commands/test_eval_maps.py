@@ -73,3 +73,36 @@ def test_an_image_without_a_map_ends_in_one_line(tmp_path):
     message = "^ValueError: maps=.*: no entries for the image 'b'; exactly one"
     with pytest.raises(SystemExit, match=message):
         call('eval-maps', tmp_path / 'm.npz', tmp_path / 'b.csv')
+
+
+def test_the_threshold_of_a_dump_is_taken(tmp_path, capsys):
+    pred_map = np.full((10, 10), 0.2)
+    pred_map[2:8, 2:8], pred_map[4:6, 4:6], pred_map[0, 0] = 0.5, 1, 0
+    np.savez(tmp_path / 'm.npz', a=pred_map)
+    text = json.dumps([dict(image='a', label=0, boxes=[[2, 2, 8, 8]])])
+    for name in ('samples.json', 'other.json'):
+        (tmp_path / name).write_text(text)
+    (tmp_path / 'run.json').write_text(json.dumps(dict(threshold=0.4)))
+
+    def figure(*words):
+        result = tmp_path / 'a.json'
+        call('eval-maps', tmp_path / 'm.npz', *words, '--json', result)
+        said = capsys.readouterr().out
+        return json.loads(result.read_text())['wsol/gt_known'], said
+
+    found, said = figure(tmp_path / 'samples.json')
+    assert found == 100 and 'maps cut at 0.4 (as ' in said
+    found, said = figure(tmp_path / 'samples.json', '--threshold', 0.7)
+    assert found == 0 and 'maps cut at 0.7 (--threshold)' in said
+    found, said = figure(tmp_path / 'other.json')  # no list of a dump
+    assert found == 0 and 'maps cut at 0.15 (the default' in said
+
+
+def test_the_output_and_the_boxes_are_tried_first(tmp_path):
+    make_files(tmp_path)
+    (tmp_path / 'file').write_text('')
+    files = (tmp_path / 'maps', tmp_path / 'boxes.csv')
+    with pytest.raises(SystemExit, match='--json'):
+        call('eval-maps', *files, '--json', tmp_path / 'file' / 'x.json')
+    with pytest.raises(SystemExit, match="boxes='.*none.csv': there is no such file"):
+        call('eval-maps', files[0], tmp_path / 'none.csv')

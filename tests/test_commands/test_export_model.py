@@ -1,6 +1,8 @@
 """``bas-mm export-model``."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -29,6 +31,22 @@ def test_a_checkpoint_becomes_a_file(folder, capsys):
         text = (folder / words[1][5:] / 'results.json').read_text()
         found.append([one['bbox'] for one in json.loads(text)['annotations']])
     assert len(found[0]) == 6 and found[0] == found[1]
+
+
+def test_other_formats_are_not_taken_for_damaged_checkpoints(folder):
+    call('export-model', 'tiny.pth', '--format', 'pt2')
+    for words in (
+        ['localize', 'data', '--model', 'tiny.pt2'],
+        ['localize', 'data', '--model', 'tiny.pth', '--weights', 'x.torchscript'],
+        ['export-model', 'x.onnx'],
+    ):
+        message = 'is an exported model: .* open ONNX files; here the checkpoint'
+        with pytest.raises(SystemExit, match=message):
+            call(*words)
+    script = [sys.executable, 'tiny_recipe.py', 'tiny.pt2', 'data/a/0.png']
+    said = subprocess.run(script, capture_output=True, text=True)
+    assert said.returncode == 1
+    assert said.stderr.startswith('tiny.pt2 is no ONNX file, which is what this')
 
 
 def test_wrong_options(folder):

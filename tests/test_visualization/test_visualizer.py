@@ -71,6 +71,20 @@ def test_box_of_the_whole_view_is_inside(image):
         assert (edge == GREEN).all()
 
 
+def test_a_prediction_does_not_hide_the_truth(image):
+    whole = np.array([0, 0, 300, 240], np.float32)
+    drawn = draw(image, sample(gt_bboxes=whole[None], pred_bbox=whole))
+    for edge in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]):
+        assert (edge == RED).all()
+    rows, cols = np.nonzero((drawn == GREEN).all(-1))
+    assert 0 < rows.min() < 8 and 240 - 9 < rows.max() < 239
+    assert 0 < cols.min() < 8 and 300 - 9 < cols.max() < 299
+    # elsewhere a box is drawn where it is
+    box = np.array([40, 50, 101, 151], np.float32)
+    far = draw(image, sample(gt_bboxes=whole[None], pred_bbox=box))
+    assert (far[50, 40:101] == GREEN).all()
+
+
 @pytest.mark.parametrize(
     'boxes', [np.zeros((0, 4)), torch.zeros(0), np.full((2, 4), np.nan)]
 )
@@ -153,6 +167,11 @@ def test_caption(image):
         visualizer.dataset_meta = None
         visualizer.draw(image, data_sample)
         assert texts == ['gt: 1', 'pred: 0.75 0']
+        texts.clear()
+        bare = data_sample.clone()
+        bare.set_field(False, 'has_object')
+        visualizer.draw(image, bare)
+        assert texts == ['gt: 1', 'no object: 0.75 0']
     no_text = visualizer.draw(image, data_sample, draw_text=False)
     np.testing.assert_array_equal(no_text, image[..., ::-1])
     assert visualizer.draw(image, data_sample)[240:].max() > 200

@@ -51,7 +51,10 @@ def draw_thresholds(axes: Axes, columns: Sequence[Column]) -> None:
         share = 100 * hits.mean(0)
         for level, line, label in ((0.5, '-', run.name), (0.7, ':', None)):
             row = share[metric.levels.tolist().index(level)]
-            axes.plot(metric.thresholds, row, line, color=run.color, label=label)
+            # at 1 nothing is above, and the box is the whole view
+            axes.plot(
+                metric.thresholds[:-1], row[:-1], line, color=run.color, label=label
+            )
         used = run.dump.info.get('threshold')
         if isinstance(used, (int, float)):
             _draw_dot(axes, run, used, run.figures['wsol/gt_known'])
