@@ -4,6 +4,7 @@ model = dict(
     head=dict(
         type='bas_mm.DANetHead',
         final_relu=False,
+        topk=1,
         maps_per_class=4,
         levels=_base_.cub_levels,
         level_channels=[192, 288],

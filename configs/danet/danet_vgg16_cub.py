@@ -4,6 +4,7 @@ model = dict(
     head=dict(
         type='bas_mm.DANetHead',
         final_relu=False,
+        topk=1,
         maps_per_class=8,
         levels=_base_.cub_levels,
         level_channels=[256, 512],

@@ -1,7 +1,7 @@
 _base_ = ['../cam/cam_vgg16_cub.py']
 model = dict(
     neck=dict(taps=['features.13']),
-    head=dict(final_relu=False, threshold=0.3),
+    head=dict(final_relu=False, topk=1, threshold=0.3),
     aux_losses=[
         dict(
             type='bas_mm.RAMLoss', bg_threshold=0.1, gap=0.2, weight=0.5, start_epoch=20

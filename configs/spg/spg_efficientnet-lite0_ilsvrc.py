@@ -4,6 +4,7 @@ model = dict(
     head=dict(
         type='bas_mm.SPGHead',
         final_relu=False,
+        topk=1,
         tap_channels=[112, 192],
         side_channels=128,
         mask_channels=128,

@@ -4,6 +4,7 @@ model = dict(
     head=dict(
         type='bas_mm.SPGHead',
         final_relu=False,
+        topk=1,
         tap_channels=[1024, 1024],
         side_channels=1024,
         mask_channels=512,
