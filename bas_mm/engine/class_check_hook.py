@@ -3,6 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from bas_mm.models.heads.cam_head import CAMHead
 from bas_mm.registry import HOOKS
 from bas_mm.utils.configs import head_keys
 from bas_mm.utils.models import count_classes, unwrap
@@ -42,6 +43,25 @@ class ClassCheckHook(Hook):
                 'mean over all of them.'
             )
 
+    def _warn_of_mean(self, runner: Runner) -> None:
+        """Warn where a map is a mean that nothing trains.
+
+        One map added to those of all classes changes no probability, so without a
+        ReLU over them cross-entropy leaves their mean as it was at first.
+        """
+        head = getattr(unwrap(runner.model), 'head', None)
+        if (
+            isinstance(head, CAMHead)
+            and type(head).class_maps is CAMHead.class_maps
+            and not (head.final_relu or head.clamp_weights)
+            and head.topk >= head.num_classes > 1
+        ):
+            runner.logger.warning(
+                f'A map is the mean over all {head.num_classes} classes, which '
+                'cross-entropy does not train without a ReLU over the maps '
+                '(model.head.final_relu): take `--cfg-options model.head.topk=1`.'
+            )
+
     def before_train(self, runner: Runner) -> None:
         """Check the training set."""
         self._check(runner, 'train')
@@ -52,6 +72,7 @@ class ClassCheckHook(Hook):
                 'at least two. Add images of others, such as the same places without '
                 'the object.'
             )
+        self._warn_of_mean(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Check the validation set."""
@@ -61,3 +82,4 @@ class ClassCheckHook(Hook):
         """Check the test set."""
         self._check(runner, 'test')
         self._say_topk(runner)
+        self._warn_of_mean(runner)

@@ -265,7 +265,8 @@ def cut_of(
             model that was calibrated knows a number for ``'auto'``, the mean
             over training images.)
         percentile: With a number as threshold, take that share of this
-            percentile (0 to 100) of the map instead of its maximum (PaS).
+            percentile (0 to 100) of the map (PaS) instead of 1. (1 is the maximum
+            of the map before it was resized, which may flatten it a little.)
 
     Returns:
         The cut; foreground is what lies above.

@@ -16,11 +16,11 @@ def keep_below(
         threshold: The share, of each image's own map.
         relative: What it is a share of. ``'max'``: the maximum; the result
             does not change when a map is multiplied by a positive number. A
-            constant positive map is erased as a whole, and nothing is of one
-            without positive values. ``'range'``: from the minimum (0) to the
-            maximum (1), so that an added number changes nothing either; a
-            constant map counts as 0 everywhere. It suits features that no
-            ReLU went over.
+            constant map that is not negative is erased as a whole, zeros too, and
+            nothing is of one whose maximum is below 0. ``'range'``: from the
+            minimum (0) to the maximum (1), so that an added number changes nothing
+            either; a constant map counts as 0 everywhere. It suits features that
+            no ReLU went over.
 
     Returns:
         True where to keep, ``(B, 1, h, w)`` bool.

@@ -107,11 +107,18 @@ def test_workers_and_epochs_differ():
         (dict(grid_size=[]), r'`grid_size`.*got \[\]'),
         (dict(grid_size=[8, 2.5]), r'`grid_size`.*whole pixels.*2.5'),
         (dict(drop_rate=1.2), r'`drop_rate`.*between 0 and 1, got 1.2'),
+        (dict(fill=300), '`fill`.*between 0 and 255, got 300'),
+        (dict(fill=(1, -2, 3)), '`fill`.*between 0 and 255'),
     ],
 )
 def test_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):
         HideAndSeek(**kwargs)
+
+
+def test_a_fill_is_rounded():
+    hide = HideAndSeek(drop_rate=1, fill=(103.53, 116.28, 123.675))
+    assert hide(dict(img=image()))['img'][0, 0].tolist() == [104, 116, 124]
 
 
 def test_a_fill_of_other_channels():

@@ -3,8 +3,10 @@ from unittest import mock
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bas_mm.engine import ClassCheckHook, ClsWarmupHook, WSOLMonitorHook
+from bas_mm.models import CAMHead
 from tests.helpers.runner import Runner, run
 
 SOUND = dict(acc=50, loss_cls=0.5, peak_logit=9, fg_area=0.3, bg_ratio=0.7)
@@ -111,6 +113,39 @@ def test_class_counts(stage):
         r'model\.classifier\.head\.num_classes=5`',
     ):
         getattr(ClassCheckHook(), check)(two)
+
+
+@pytest.mark.parametrize(
+    'options, warned',
+    [
+        (dict(topk=5, final_relu=False), True),
+        (dict(topk=9, final_relu=False), True),
+        (dict(topk=4, final_relu=False), False),
+        (dict(topk=5), False),
+        (dict(topk=5, final_relu=False, clamp_weights=True), False),
+    ],
+)
+def test_a_mean_that_nothing_trains_is_warned_of(caplog, options, warned):
+    runner = Runner()
+    runner.model.head = CAMHead(5, 4, mid_channels=8, **options)
+    ClassCheckHook().before_train(runner)
+    assert ('model.head.topk=1`' in caplog.text) == warned
+    caplog.clear()
+    ClassCheckHook().before_test(runner)
+    assert ('model.head.topk=1`' in caplog.text) == warned
+
+
+def test_why_the_mean_is_not_trained():
+    """Cross-entropy's gradients of the classes add up to nothing."""
+    torch.manual_seed(0)
+    feats = [torch.randn(6, 4, 5, 5)]
+    for final_relu, moves in ((True, True), (False, False)):
+        head = CAMHead(3, 4, mid_channels=8, final_relu=final_relu)
+        logits = head(feats).logits
+        F.cross_entropy(logits, torch.arange(6) % 3).backward()
+        grads = head.classifier[head._last].weight.grad
+        assert grads.abs().max() > 1e-4
+        assert (grads.sum(0).abs().max() > 1e-4) == moves
 
 
 def test_nothing_is_trained_on_one_class():

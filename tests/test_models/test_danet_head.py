@@ -42,6 +42,16 @@ def test_divergence_of_what_is_known():
         assert torch.isfinite(nothing.grad).all()
 
 
+def test_a_map_of_nothing_gets_no_huge_gradient():
+    torch.manual_seed(0)
+    maps = torch.rand(1, 4, 5, 5)
+    for scale in (0, 1e-8):
+        some = maps * torch.tensor([scale, 1, 1, 1]).view(1, 4, 1, 1)
+        some.requires_grad_()
+        map_divergence(some).backward()
+        assert some.grad.abs().max() < 1e4
+
+
 def danet(trunk='tiny', **kwargs):
     options = dict(
         type='bas_mm.DANetHead',

@@ -82,6 +82,16 @@ def test_a_constant_map_is_background():
     assert all(torch.isfinite(x.grad).all() for x in logits)
 
 
+@pytest.mark.parametrize('side, size', [(25, 299), (12, 321), (1, 224), (14, 224)])
+def test_a_constant_map_is_background_at_any_size(side, size):
+    zeros = torch.zeros(1, 1, 4, 4)
+    for value in (-0.434, 0.1, 3.3):
+        label_map = torch.full((1, side, side), value)
+        found = spg_losses(label_map, zeros, zeros - 2, zeros, (size, size))
+        plain = spg_losses(0 * label_map, zeros, zeros - 2, zeros, (size, size))
+        assert found['b2'] == plain['b2'] < 0.2
+
+
 def test_empty_mask_is_no_nan(monkeypatch):
     monkeypatch.setattr(
         'bas_mm.models.heads.spg_head.trimap', lambda a, *_: (a > 2, a > 2)

@@ -28,8 +28,9 @@ class HideAndSeek(BaseTransform):
             which one is drawn for each image. 0 hides nothing. Cells begin at
             the top left; the last row and column may be smaller.
         drop_rate: Probability of each cell to be hidden.
-        fill: The mean, rounded: one number, or one for each channel in the
-            order of the pipeline's image (BGR). Defaults to that of ImageNet.
+        fill: The mean, 0 to 255, rounded for images of whole numbers: one
+            number, or one for each channel in the order of the pipeline's image
+            (BGR). Defaults to that of ImageNet.
 
     Raises:
         ValueError: If an option is not allowed.
@@ -55,6 +56,10 @@ class HideAndSeek(BaseTransform):
         if not 0 <= drop_rate <= 1:
             raise ValueError(
                 f'`drop_rate` of HideAndSeek must be between 0 and 1, got {drop_rate}.'
+            )
+        if not np.all((np.asarray(fill) >= 0) & (np.asarray(fill) <= 255)):
+            raise ValueError(
+                f'`fill` of HideAndSeek must be between 0 and 255, got {fill}.'
             )
         self.grid_size = sides
         self.drop_rate = drop_rate
@@ -95,7 +100,10 @@ class HideAndSeek(BaseTransform):
         if side:
             mask = hidden.repeat(side, 0).repeat(side, 1)[:height, :width]
             img = img.copy()
-            img[mask] = np.asarray(self.fill).astype(img.dtype)
+            fill = np.asarray(self.fill)
+            if np.issubdtype(img.dtype, np.integer):
+                fill = np.rint(fill)
+            img[mask] = fill.astype(img.dtype)
         results['img'] = img
         return results
 

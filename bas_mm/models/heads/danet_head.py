@@ -50,7 +50,9 @@ def map_divergence(maps: torch.Tensor) -> torch.Tensor:
         0.3333333432674408
     """
     count = maps.shape[1]
-    unit = F.normalize(maps.float().flatten(2), dim=2)
+    flat = maps.float().flatten(2)
+    # so that the gradient of a map of (nearly) nothing stays bounded
+    unit = flat * (flat.square().sum(2, keepdim=True) + 1e-8).rsqrt()
     # |sum of all|^2 = the maps with themselves + twice the pairs
     pairs = (unit.sum(1).square().sum(1) - unit.square().sum((1, 2))) / 2
     return pairs.abs().mean() / max(1, count * (count - 1) // 2)

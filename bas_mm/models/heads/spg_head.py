@@ -98,7 +98,10 @@ def spg_losses(
         )
         return (each * sure).sum() / sure.sum().clamp(min=1)
 
-    attention = normalize_maps(up(label_map.detach()[:, None]))
+    label_map = label_map.detach()
+    # what resizing adds to a constant map is no attention
+    flat = label_map.amax((1, 2)) == label_map.amin((1, 2))
+    attention = normalize_maps(up(label_map[:, None])) * ~flat[:, None, None]
     b1, b2, c = up(b1), up(b2), up(c)
     fused = (b1.sigmoid() + b2.sigmoid()) / 2
     return dict(
