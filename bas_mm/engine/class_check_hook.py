@@ -3,7 +3,6 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from bas_mm.models.heads.cam_head import CAMHead
 from bas_mm.registry import HOOKS
 from bas_mm.utils.configs import head_keys
 from bas_mm.utils.models import count_classes, unwrap
@@ -44,18 +43,9 @@ class ClassCheckHook(Hook):
             )
 
     def _warn_of_mean(self, runner: Runner) -> None:
-        """Warn where a map is a mean that nothing trains.
-
-        One map added to those of all classes changes no probability, so without a
-        ReLU over them cross-entropy leaves their mean as it was at first.
-        """
+        """Warn where a map is a mean that nothing trains."""
         head = getattr(unwrap(runner.model), 'head', None)
-        if (
-            isinstance(head, CAMHead)
-            and type(head).class_maps is CAMHead.class_maps
-            and not (head.final_relu or head.clamp_weights)
-            and head.topk >= head.num_classes > 1
-        ):
+        if getattr(head, 'has_untrained_mean', False):
             runner.logger.warning(
                 f'A map is the mean over all {head.num_classes} classes, which '
                 'cross-entropy does not train without a ReLU over the maps '

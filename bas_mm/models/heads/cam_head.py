@@ -119,6 +119,19 @@ class CAMHead(LocHead):
         self._register_load_state_dict_pre_hook(self._from_linear)
 
     @property
+    def has_untrained_mean(self) -> bool:
+        """Whether its map is the mean over all classes, and cross-entropy trains none.
+
+        One map added to those of all classes changes no probability, so without a
+        ReLU over them cross-entropy leaves their mean as it was at first.
+        """
+        return (
+            type(self).class_maps is CAMHead.class_maps
+            and not (self.final_relu or self.clamp_weights)
+            and self.topk >= self.num_classes > 1
+        )
+
+    @property
     def _last(self) -> int:
         """Index of the last convolution."""
         return len(self.classifier) - 1 - self.final_relu
