@@ -45,7 +45,7 @@ class ClassCheckHook(Hook):
     def _warn_of_mean(self, runner: Runner) -> None:
         """Warn where a map is a mean that nothing trains."""
         head = getattr(unwrap(runner.model), 'head', None)
-        if getattr(head, 'has_untrained_mean', False):
+        if head is not None and getattr(head, 'has_untrained_mean', False):
             runner.logger.warning(
                 f'A map is the mean over all {head.num_classes} classes, which '
                 'cross-entropy does not train without a ReLU over the maps '
