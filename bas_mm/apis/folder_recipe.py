@@ -88,6 +88,11 @@ def plan_folder(
         )
     cfg = load_config_file(method + CUSTOM)
     folder = read_folder(root)
+    if 'train' not in folder.splits:
+        raise ValueError(
+            f'{root} has {folder.splits[0]}/ and no train/: add it, with a folder of '
+            'images for each class.'
+        )
     root = folder.root
     settings: Settings = {
         f'{split}_dataloader.dataset.{key}': value

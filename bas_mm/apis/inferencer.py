@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ class WSOLInferencer:
         if on_error not in ('raise', 'skip'):
             raise ValueError(f"`on_error` must be 'raise' or 'skip', got {on_error!r}.")
         if min_score is not None and not (
-            isinstance(min_score, (int, float)) and 0 <= min_score <= 1
+            isinstance(min_score, Real) and 0 <= min_score <= 1
         ):
             raise ValueError(f'`min_score` must be from 0 to 1, got {min_score!r}.')
         if classes is not None and (topk is not None or labels is not None):

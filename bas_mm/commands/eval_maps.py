@@ -134,7 +134,10 @@ def choose_threshold(given: float | str | None, boxes: str) -> tuple[float | str
         return given, '--threshold'
     file = Path(boxes).with_name('run.json')
     if Path(boxes).name == 'samples.json' and file.is_file():
-        used = json.loads(file.read_text(encoding='utf-8')).get('threshold')
+        info = json.loads(file.read_text(encoding='utf-8'))
+        used = info.get('threshold')
+        if 'percentile' in info:
+            return RECIPE_THRESHOLD, f'the default; {file} has a share of a percentile'
         if isinstance(used, (int, float, str)):
             return used, f'as {file} says; --threshold takes another'
     return RECIPE_THRESHOLD, 'the default; --threshold takes another'

@@ -123,7 +123,7 @@ def unique(images: Sequence[NamedImage]) -> list[NamedImage]:
     """Leave out files that are named twice, and say so."""
     files: dict[str, NamedImage] = {}
     for image in images:
-        files.setdefault(osp.realpath(str(image[1])), image)
+        files.setdefault(osp.abspath(str(image[1])), image)
     kept = list(files.values())
     if len(kept) < len(images):
         print(f'{plural(len(images) - len(kept), "image")} given twice, taken once')

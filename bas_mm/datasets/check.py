@@ -12,7 +12,7 @@ from mmpretrain.registry import DATASETS
 
 from bas_mm.datasets.checked import UNREADABLE
 from bas_mm.datasets.custom import CustomLocalization
-from bas_mm.datasets.files import list_files, require_folder
+from bas_mm.datasets.files import require_folder
 from bas_mm.datasets.folder import read_folder
 from bas_mm.datasets.openimages import META_FOLDERS, SPLITS
 from bas_mm.datasets.transforms.loading import load_gray
@@ -134,9 +134,6 @@ def _own_folder(
 ) -> tuple[str, Sequence[str], dict[str, Any]]:
     """Give root, splits and settings of a folder for each class."""
     root = require_folder(data_root)
-    layout = CustomLocalization(root, lazy_init=True).layout
-    if layout and 'train' not in layout:
-        return root, layout, settings
     folder = read_folder(root)
     given = {  # below the folder that was named
         name: osp.join(osp.abspath(root), osp.expanduser(value))
@@ -144,8 +141,7 @@ def _own_folder(
         else value
         for name, value in settings.items()
     }
-    splits = layout if len(layout) > 1 else ('train', 'test')
-    return folder.root, splits, folder.common | folder.truth | given
+    return folder.root, folder.splits, folder.common | folder.truth | given
 
 
 def _left_aside(root: str, dataset: CustomLocalization) -> dict[str, list[str]]:
@@ -158,10 +154,11 @@ def _left_aside(root: str, dataset: CustomLocalization) -> dict[str, list[str]]:
         if name.lower().endswith(tuple(dataset.extensions))
     ]
     others = [
-        path
+        osp.join(inner, name)
         for folder in roots
-        for extension in OTHER_IMAGES
-        for path in list_files(folder, extension).values()
+        for inner, _, names in os.walk(folder)
+        for name in sorted(names)
+        if name.lower().endswith(OTHER_IMAGES)
     ]
     found = {LOOSE: loose, OTHER_TYPES: others}
     return {kind: paths for kind, paths in found.items() if paths}

@@ -118,16 +118,14 @@ def annotation_folders(
 
 def _holds_results(folder: str) -> bool:
     """Whether a folder holds a list of boxes, a sheet of drawings or checkpoints."""
-    names = os.listdir(folder)
+    _, folders, names = next(os.walk(folder))
     if {'results.json', 'results.csv'} & set(names):
         return True
     if 'sheet.png' in names and any(re.match(r'\d{6}_', name) for name in names):
         return True
-    folders = [folder, *(osp.join(folder, name) for name in list_folders(folder))]
+    inside = (name for one in folders for name in os.listdir(osp.join(folder, one)))
     return any(
-        name == 'last_checkpoint' or name.endswith('.pth')
-        for one in folders
-        for name in os.listdir(one)
+        name == 'last_checkpoint' or name.endswith('.pth') for name in (*names, *inside)
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +21,14 @@ class ImageFolder:
 
     Attributes:
         root: The root for the data sets.
+        splits: Names of the splits.
         common: What all of them are given.
         truth: What there is to measure with: ``box_file``, ``mask_dir``.
         predicted: Whether there are boxes that were predicted, and are not used.
     """
 
     root: str
+    splits: Sequence[str]
     common: dict[str, Any]
     truth: dict[str, str]
     predicted: bool
@@ -55,7 +58,6 @@ def read_folder(root: str) -> ImageFolder:
 
     Raises:
         FileNotFoundError: If there is no image in a folder.
-        ValueError: If there are images to test and none to train on.
     """
     require_class_folders(root)
     layout = CustomLocalization(root, lazy_init=True).layout
@@ -66,18 +68,14 @@ def read_folder(root: str) -> ImageFolder:
         truth['box_file'] = osp.abspath(boxes)
     if _holds_masks(masks):
         truth['mask_dir'] = osp.abspath(masks)
-    if layout and 'train' not in layout:
-        raise ValueError(
-            f'{root} has {layout[0]}/ and no train/: add it, with a folder of images '
-            'for each class.'
-        )
+    splits: Sequence[str] = layout
     common: dict[str, Any] = {}
     if layout in ([], ['train']):
         common = dict(split_seed=0, test_ratio=HOLD_OUT)
         # no folder of masks is a class, for either split
         common |= {k: v for k, v in truth.items() if k == 'mask_dir'}
-        root = osp.join(root, *layout)
-    return ImageFolder(root, common, truth, predicted)
+        root, splits = osp.join(root, *layout), ('train', 'test')
+    return ImageFolder(root, splits, common, truth, predicted)
 
 
 def _holds_masks(folder: str) -> bool:

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 
 from bas_mm.apis import WSOLInferencer, deploy, recipe
 from bas_mm.apis.deploy import FORMATS, Graph, export_model
-from bas_mm.apis.model import build_model, find_model
+from bas_mm.apis.model import EXPORTED, build_model, find_model
 from bas_mm.localization import ViewFrame
 from bas_mm.utils.configs import find_config
 from tests.helpers.inference import CLASSES, make_files
@@ -40,6 +40,10 @@ def write(tiny, name='best.onnx', file_format='onnx', **options):
 def images(*shapes):
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+
+
+def test_the_files_that_are_no_checkpoints_are_those_of_the_formats():
+    assert set(EXPORTED) == {kind.end for kind in FORMATS.values()}
 
 
 @pytest.mark.parametrize('file_format', FORMATS)

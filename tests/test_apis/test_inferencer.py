@@ -479,6 +479,14 @@ def test_options_of_another_type(tiny, options, match):
         tiny.stream(np.zeros((8, 8, 3), np.uint8), **options)
 
 
+def test_numbers_of_numpy_are_numbers(tiny, make_image):
+    image, _ = make_image()
+    options = dict(topk=np.int64(1), batch_size=np.int32(2), min_score=np.float32(1))
+    (result,) = tiny(image, **options)
+    assert not result['has_object'] and result['bbox'] is None
+    assert tiny(image, classes=[np.int64(2)])[0]['pred_label'] == 2
+
+
 def test_drawings_need_a_folder(tiny, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match='show_dir'):

@@ -96,6 +96,10 @@ def test_the_threshold_of_a_dump_is_taken(tmp_path, capsys):
     assert found == 0 and 'maps cut at 0.7 (--threshold)' in said
     found, said = figure(tmp_path / 'other.json')  # no list of a dump
     assert found == 0 and 'maps cut at 0.15 (the default' in said
+    run = dict(threshold=0.4, percentile=90)
+    (tmp_path / 'run.json').write_text(json.dumps(run))
+    _, said = figure(tmp_path / 'samples.json')
+    assert 'cut at 0.15 (the default; ' in said and 'share of a percentile' in said
 
 
 def test_the_output_and_the_boxes_are_tried_first(tmp_path):

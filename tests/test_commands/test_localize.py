@@ -263,3 +263,13 @@ def test_default_model_in_an_empty_folder(tmp_path, monkeypatch):
 def test_errors_are_one_line(folder, argv, match):
     with pytest.raises(SystemExit, match=match):
         call('localize', *argv, '--out-dir', 'out')
+
+
+def test_an_image_given_twice_is_taken_once(folder, capsys):
+    words = ('--model', 'tiny.pth', '--no-pictures', '--out-dir', 'out')
+    (folder / 'data' / 'a' / 'link.png').symlink_to(folder / 'data' / 'a' / '0.png')
+    call('localize', 'data/a', 'data/a/0.png', './data/a/1.png', *words)
+    said = capsys.readouterr().out
+    assert '2 images given twice, taken once' in said and '3 images, 0 left out' in said
+    names = [x['file_name'] for x in read(folder / 'out' / 'results.json')['images']]
+    assert sorted(Path(name).name for name in names) == ['0.png', '1.png', 'link.png']

@@ -195,13 +195,13 @@ def all_rows(columns: Sequence[Column]) -> list[list[str]]:
 def summary(runs: Sequence[Run]) -> list[str]:
     """Say what the figures mean, in sentences."""
     boxed = [run for run in runs if not np.isnan(run.value(GT_KNOWN))]
+    if not boxed:
+        return ['There are no ground-truth boxes: only classification.']
     sentences = [
         f'{run.name} has no ground-truth boxes: only classification.'
         for run in runs
         if run not in boxed
     ]
-    if not boxed:
-        return ['There are no ground-truth boxes: only classification.']
     blind = max(boxed[0].figures[f'{GT_KNOWN}_{x}'] for x in ('whole', 'center'))
     sentences += [
         f'{run.name}: GT-known Loc {run.text(GT_KNOWN)} %, Top-1 Loc '

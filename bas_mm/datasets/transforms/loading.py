@@ -60,7 +60,7 @@ class LoadImageFromFile(StockLoader):
         except ValueError as error:
             raise ValueError(
                 f"{error} Correct the file, or set on_error='skip' of the data set "
-                '(`--cfg-options test_dataloader.dataset.on_error=skip`).'
+                '(`--cfg-options SPLIT_dataloader.dataset.on_error=skip`).'
             ) from error
         if self.to_float32:
             image = image.astype(np.float32)
